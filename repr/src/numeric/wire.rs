@@ -1,0 +1,1 @@
+//! Postgres' binary format of numeric.
