@@ -26,6 +26,8 @@ impl SqlState {
     pub const INVALID_ARGUMENT_FOR_LOGARITHM: SqlState = SqlState(*b"2201E");
     pub const ARRAY_SUBSCRIPT_ERROR: SqlState = SqlState(*b"2202E");
     pub const DATA_EXCEPTION: SqlState = SqlState(*b"22000");
+    pub const UNTRANSLATABLE_CHARACTER: SqlState = SqlState(*b"22P05");
+    pub const STATEMENT_TOO_COMPLEX: SqlState = SqlState(*b"54001");
     pub const DATATYPE_MISMATCH: SqlState = SqlState(*b"42804");
     pub const FEATURE_NOT_SUPPORTED: SqlState = SqlState(*b"0A000");
     pub const PROGRAM_LIMIT_EXCEEDED: SqlState = SqlState(*b"54000");

@@ -11,6 +11,7 @@
 pub mod binary;
 mod array;
 mod datum;
+mod encoding;
 mod error;
 mod jsonb;
 mod numeric;

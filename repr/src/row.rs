@@ -1,39 +1,131 @@
 //! Rows as order-preserving bytes.
 //!
 //! # Encoding
-//! A row is the concatenation of its datums; each starts with a tag byte (one tag per `Datum` variant, so that a row describes itself; NULL has the
-//! highest tag, 0xFE; 0x00 and 0xFF are never tags) followed by a payload whose byte order is the SQL order and which delimits itself:
+//! A row is the concatenation of its datums; each starts with a tag byte (so that a row describes itself; NULL has the highest tag, 0xFE; 0x00, 0x01 and
+//! 0xFF are never tags) followed by a payload whose byte order is the SQL order and which delimits itself:
 //! integers big-endian with the sign bit flipped; floats with Postgres' total order (-0 written as 0 only by `canonical`, NaN highest); text as UTF-8 ended by 0x00
 //! (Postgres' text holds no zero byte); bytea with 0x00 escaped as 0x00 0xFF and ended by 0x00; numeric by class, exponent and digits, then its display scale;
-//! intervals by their normalised length, then their fields; jsonb, arrays and records by recursion (see their modules).
+//! intervals by their normalised length, then their fields; jsonb, arrays and records by recursion (see their modules). The bytes of one datum are the
+//! business of `encoding`; this module is about whole rows.
+//!
+//! # What the order means
+//! Within one column the order of the bytes is SQL's order, and values SQL calls equal but shows differently (1.0 and 1.00) stand beside each other.
+//! Over several columns it is SQL's order once those values are canonical: see [`RowBuilder::push_canonical`] and [`RowBuilder::push_sort_key`].
 
-use crate::Datum;
+use crate::{Datum, EvalError, encoding};
+use std::cell::Cell;
 use std::cmp::Ordering;
+
+/// How many bytes a row keeps inside itself.
+const INLINE_BYTES_MAX: usize = 23;
+/// A packing buffer that has grown beyond this is given back, lest one huge row cost its thread that memory for ever.
+const PACK_BUFFER_BYTES_MAX: usize = 1 << 16;
 
 /// An owned row. Up to 23 bytes live inline and compare as words; a longer one keeps a comparable prefix inline beside its heap bytes.
 ///
-/// `Row` orders as its bytes do. It is 24 bytes wide.
+/// `Row` orders as its bytes do. It is 24 bytes wide, and so is `Option<Row>`.
 #[derive(Clone)]
-pub struct Row(Vec<u8>);
+#[repr(align(8))]
+pub struct Row(Repr);
+
+/// The compiler tells the variants apart by the values `InlineLength` does not have. For that `Heap` must leave the place of `length` free, which it
+/// does only if it is 23 bytes wide: hence the packed box.
+#[derive(Clone)]
+enum Repr {
+    /// Bytes beyond the length are zero, and the length counts as the 24th byte: then comparing the 24 bytes is comparing the rows. Where one row has ended
+    /// the other has either a byte above zero, which decides, or only zeros, and then the length decides.
+    Inline { bytes: [u8; INLINE_BYTES_MAX], length: InlineLength },
+    /// More than 23 bytes, of which `prefix` repeats the first seven.
+    Heap { prefix: [u8; 7], bytes: PackedBox },
+}
+
+#[repr(C, packed)]
+struct PackedBox(Box<[u8]>);
+
+impl Clone for PackedBox {
+    fn clone(&self) -> PackedBox {
+        PackedBox(Box::from(&*self.0))
+    }
+}
+
+/// A number up to 23 whose other bit patterns the compiler may use.
+#[rustfmt::skip]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum InlineLength { L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23 }
+
+#[rustfmt::skip]
+const INLINE_LENGTHS: [InlineLength; INLINE_BYTES_MAX + 1] = {
+    use InlineLength::*;
+    [L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23]
+};
+
+const _: () = assert!(size_of::<Row>() == 24 && size_of::<Option<Row>>() == 24);
+
+thread_local! {
+    static PACK_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The inline bytes with their length as three words that order as the row does.
+#[inline(always)]
+fn inline_words(bytes: &[u8; INLINE_BYTES_MAX], length: InlineLength) -> [u64; 3] {
+    let word = |at: usize| {
+        let mut chunk = [0; 8];
+        chunk.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_be_bytes(chunk)
+    };
+    // The last word overlaps the one before it by the byte that is shifted out.
+    [word(0), word(8), (word(15) << 8) | length as u64]
+}
 
 impl Row {
     /// The row without columns.
-    pub fn empty() -> Row {
-        todo!()
+    pub const fn empty() -> Row {
+        Row(Repr::Inline { bytes: [0; INLINE_BYTES_MAX], length: InlineLength::L0 })
     }
-    pub fn pack<'a>(_datums: impl IntoIterator<Item = Datum<'a>>) -> Row {
-        todo!()
+    pub fn pack<'a>(datums: impl IntoIterator<Item = Datum<'a>>) -> Row {
+        // Taken, not borrowed: the iterator may pack rows itself.
+        let mut buffer = PACK_BUFFER.take();
+        buffer.clear();
+        for datum in datums {
+            encoding::write(&datum, &mut buffer);
+        }
+        let row = Row::from_bytes(&buffer);
+        if buffer.capacity() <= PACK_BUFFER_BYTES_MAX {
+            PACK_BUFFER.set(buffer);
+        }
+        row
     }
     /// `bytes` must be a valid encoding, such as `as_bytes` of another row; use [`RowRef::check`] for bytes from outside.
-    pub fn from_bytes(_bytes: &[u8]) -> Row {
-        todo!()
+    #[inline]
+    pub fn from_bytes(bytes: &[u8]) -> Row {
+        match INLINE_LENGTHS.get(bytes.len()) {
+            Some(&length) => {
+                let mut inline = [0; INLINE_BYTES_MAX];
+                inline[..bytes.len()].copy_from_slice(bytes);
+                Row(Repr::Inline { bytes: inline, length })
+            }
+            None => Row::on_heap(Box::from(bytes)),
+        }
     }
+    fn on_heap(bytes: Box<[u8]>) -> Row {
+        let mut prefix = [0; 7];
+        prefix.copy_from_slice(&bytes[..7]);
+        Row(Repr::Heap { prefix, bytes: PackedBox(bytes) })
+    }
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        todo!()
+        match &self.0 {
+            Repr::Inline { bytes, length } => &bytes[..*length as usize],
+            Repr::Heap { bytes, .. } => &*bytes.0,
+        }
     }
+    #[allow(clippy::should_implement_trait)] // `AsRef` cannot return a `RowRef`.
+    #[inline]
     pub fn as_ref(&self) -> RowRef<'_> {
-        todo!()
+        RowRef(self.as_bytes())
     }
+    #[inline]
     pub fn iter(&self) -> DatumIter<'_> {
         self.as_ref().iter()
     }
@@ -46,29 +138,61 @@ impl Row {
     }
     /// Bytes of heap this row owns beside its 24.
     pub fn heap_bytes(&self) -> usize {
-        todo!()
+        match &self.0 {
+            Repr::Inline { .. } => 0,
+            Repr::Heap { bytes, .. } => bytes.0.len(),
+        }
     }
 }
 
 impl PartialEq for Row {
+    #[inline]
     fn eq(&self, other: &Row) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            (Repr::Inline { bytes: left, length: left_length }, Repr::Inline { bytes: right, length: right_length }) => {
+                inline_words(left, *left_length) == inline_words(right, *right_length)
+            }
+            (Repr::Heap { prefix: left, bytes: left_bytes }, Repr::Heap { prefix: right, bytes: right_bytes }) => {
+                left == right && left_bytes.0[..] == right_bytes.0[..]
+            }
+            // A row's length decides where it lives.
+            _ => false,
+        }
     }
 }
 impl Eq for Row {}
 impl PartialOrd for Row {
+    #[inline]
     fn partial_cmp(&self, other: &Row) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 impl Ord for Row {
+    #[inline]
     fn cmp(&self, other: &Row) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            (Repr::Inline { bytes: left, length: left_length }, Repr::Inline { bytes: right, length: right_length }) => {
+                inline_words(left, *left_length).cmp(&inline_words(right, *right_length))
+            }
+            (Repr::Heap { prefix: left, bytes: left_bytes }, Repr::Heap { prefix: right, bytes: right_bytes }) => {
+                left.cmp(right).then_with(|| left_bytes.0[..].cmp(&right_bytes.0[..]))
+            }
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
 }
+/// Hashes the bytes, so equal rows hash equally; not the hash of their [`RowRef`].
 impl std::hash::Hash for Row {
+    #[inline]
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state)
+        match &self.0 {
+            Repr::Inline { bytes, length } => {
+                for word in inline_words(bytes, *length) {
+                    state.write_u64(word);
+                }
+            }
+            Repr::Heap { bytes, .. } => state.write(&*bytes.0),
+        }
     }
 }
 impl Default for Row {
@@ -86,9 +210,31 @@ impl serde::Serialize for Row {
         serializer.serialize_bytes(self.as_bytes())
     }
 }
+/// Checks the bytes, so that no file and no peer can make a row that fails later.
 impl<'de> serde::Deserialize<'de> for Row {
-    fn deserialize<D: serde::Deserializer<'de>>(_deserializer: D) -> Result<Row, D::Error> {
-        todo!()
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        struct RowVisitor;
+        impl<'de> serde::de::Visitor<'de> for RowVisitor {
+            type Value = Row;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("the bytes of a row")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Row, E> {
+                RowRef::check(bytes).map(RowRef::to_row).map_err(|error| match error.detail() {
+                    Some(detail) => E::custom(format_args!("{error}: {detail}")),
+                    None => E::custom(error),
+                })
+            }
+            /// Formats without byte strings, such as JSON, write a sequence of numbers.
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Row, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = sequence.next_element::<u8>()? {
+                    bytes.push(byte);
+                }
+                self.visit_bytes(&bytes)
+            }
+        }
+        deserializer.deserialize_bytes(RowVisitor)
     }
 }
 
@@ -97,19 +243,25 @@ impl<'de> serde::Deserialize<'de> for Row {
 pub struct RowRef<'a>(&'a [u8]);
 
 impl<'a> RowRef<'a> {
+    /// `bytes` must be a valid encoding: reading a datum from anything else may panic.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> RowRef<'a> {
         RowRef(bytes)
     }
-    /// Checks bytes from outside: every datum whole, text UTF-8, nothing left over.
-    pub fn check(_bytes: &'a [u8]) -> Result<RowRef<'a>, crate::EvalError> {
-        todo!()
+    /// Checks bytes from outside: every datum whole, text UTF-8, nothing left over. The error is XX001 and its detail says where and what.
+    pub fn check(bytes: &'a [u8]) -> Result<RowRef<'a>, EvalError> {
+        encoding::check_row(bytes)?;
+        Ok(RowRef(bytes))
     }
+    #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
+    #[inline]
     pub fn iter(self) -> DatumIter<'a> {
         DatumIter { bytes: self.0 }
     }
+    #[inline]
     pub fn to_row(self) -> Row {
         Row::from_bytes(self.0)
     }
@@ -127,10 +279,12 @@ pub struct DatumIter<'a> {
 }
 
 impl<'a> DatumIter<'a> {
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
     /// Skips one datum and returns its encoded bytes.
+    #[inline]
     pub fn next_encoded(&mut self) -> Option<&'a [u8]> {
         if self.bytes.is_empty() {
             return None;
@@ -142,14 +296,30 @@ impl<'a> DatumIter<'a> {
 }
 impl<'a> Iterator for DatumIter<'a> {
     type Item = Datum<'a>;
+    #[inline]
     fn next(&mut self) -> Option<Datum<'a>> {
-        todo!()
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let (datum, rest) = encoding::read(self.bytes);
+        self.bytes = rest;
+        Some(datum)
+    }
+    /// Skips without decoding.
+    #[inline]
+    fn nth(&mut self, count: usize) -> Option<Datum<'a>> {
+        for _ in 0..count {
+            self.next_encoded()?;
+        }
+        self.next()
     }
 }
+impl std::iter::FusedIterator for DatumIter<'_> {}
 
 /// The length of the encoded datum at the start of `bytes`, without decoding it.
-pub fn skip_datum(_bytes: &[u8]) -> usize {
-    todo!()
+#[inline]
+pub fn skip_datum(bytes: &[u8]) -> usize {
+    encoding::skip(bytes)
 }
 
 /// How a column takes part in a sort key.
@@ -169,34 +339,48 @@ impl RowBuilder {
     pub fn new() -> RowBuilder {
         RowBuilder::default()
     }
+    #[inline]
     pub fn clear(&mut self) {
         self.bytes.clear()
     }
-    pub fn push(&mut self, _datum: Datum<'_>) {
-        todo!()
+    /// Panics if a text holds a zero byte, which no reader of Postgres text lets through (22021).
+    #[inline]
+    pub fn push(&mut self, datum: Datum<'_>) {
+        encoding::write(&datum, &mut self.bytes)
     }
     /// Appends datums that are encoded already.
+    #[inline]
     pub fn push_encoded(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes)
     }
     /// Appends a datum (canonical where its type needs it) as part of a *sort key*: bytes whose order is the direction's. Such bytes cannot be decoded.
-    pub fn push_sort_key(&mut self, _datum: Datum<'_>, _direction: SortDirection) {
-        todo!()
+    pub fn push_sort_key(&mut self, datum: Datum<'_>, direction: SortDirection) {
+        encoding::write_sort_key(&datum, direction, &mut self.bytes)
     }
     /// Appends the datum's canonical form: values SQL calls equal get equal bytes.
-    pub fn push_canonical(&mut self, _datum: Datum<'_>) {
-        todo!()
+    #[inline]
+    pub fn push_canonical(&mut self, datum: Datum<'_>) {
+        encoding::write_canonical(&datum, &mut self.bytes)
     }
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
+    #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
+    /// Takes back what was appended after the builder had `length` bytes, as a reader does that fails in the middle of a value.
+    #[inline]
+    pub fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length)
+    }
     /// The row built so far; the builder is empty afterwards and keeps its buffer.
+    #[inline]
     pub fn finish(&mut self) -> Row {
         let row = Row::from_bytes(&self.bytes);
         self.bytes.clear();
