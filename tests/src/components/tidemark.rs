@@ -35,6 +35,8 @@ pub struct TidemarkOptions {
     pub flags: Vec<String>,
     /// Further variables of its environment.
     pub environment: Vec<(String, String)>,
+    /// Another binary than the one under test: an older release, say.
+    pub binary: Option<PathBuf>,
 }
 
 /// A running server.
@@ -56,7 +58,8 @@ impl Tidemark {
         let data_directory = options
             .data_directory
             .unwrap_or_else(|| directory.join("data"));
-        let mut recipe = Recipe::new("tidemark", binary()?, directory.path());
+        let binary = options.binary.map_or_else(binary, Ok)?;
+        let mut recipe = Recipe::new("tidemark", binary, directory.path());
         for (name, value) in options.environment {
             recipe = recipe.variable(name, value);
         }
@@ -220,6 +223,49 @@ fn binary() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_stay_and_flags_change_from_start_to_start() {
+        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/components/fake-tidemark");
+        let options = TidemarkOptions {
+            flags: vec!["--first".to_owned()],
+            binary: Some(fake),
+            ..TidemarkOptions::default()
+        };
+        let mut tidemark = Tidemark::start(options).unwrap();
+        let expected = |ports: [u16; 2], flag: &str| {
+            let [pgwire, http] = ports;
+            let data = tidemark.data_directory().display();
+            format!(
+                "starting with --listen 127.0.0.1:{pgwire} --http-listen 127.0.0.1:{http} --data-dir {data} {flag}"
+            )
+        };
+        let first_words = |tidemark: &Tidemark| {
+            tidemark
+                .component()
+                .log_of_this_start()
+                .lines()
+                .next()
+                .map(str::to_owned)
+        };
+        let (first, second, third) = (
+            expected([0, 0], "--first"),
+            expected([7001, 7002], "--first"),
+            expected([7001, 7002], "--second"),
+        );
+
+        assert_eq!(first_words(&tidemark).unwrap(), first);
+        tidemark.kill9().unwrap();
+        tidemark.start_again().unwrap();
+        assert_eq!(first_words(&tidemark).unwrap(), second);
+        assert!(!tidemark.stop().unwrap().success(), "a signal ended it");
+        tidemark.start_again_with(&["--second"]).unwrap();
+        assert_eq!(first_words(&tidemark).unwrap(), third);
+        assert_eq!(
+            (tidemark.pgwire().port(), tidemark.http().port()),
+            (7001, 7002)
+        );
+    }
 
     #[test]
     fn addresses_are_read_from_whole_lines() {
