@@ -18,6 +18,12 @@ use super::{NESTING_MAX, ParseError, Statement};
 /// Levels of the library's parser for each level of ours: a parenthesis takes several of its calls.
 const PARSER_CALLS_PER_LEVEL: usize = 4;
 
+/// Nesting that the caller's stack is trusted with.
+const DEPTH_ON_CALLERS_STACK_MAX: usize = 12;
+
+/// The stack for what nests deeper; pages are only taken when touched.
+const DEEP_STACK_BYTES: usize = 256 << 20;
+
 /// `PREPARE p AS EXPLAIN DECLARE ...`: no statement within statements is deeper than this.
 const INNER_STATEMENTS_MAX: usize = 4;
 
@@ -35,7 +41,29 @@ pub(super) struct Cursor<'a, 'd> {
 
 impl<'a> Cursor<'a, '_> {
     /// Reads a range of tokens with `read`, which must take all of them.
-    pub(super) fn parse_with<T>(
+    ///
+    /// What nests deeply is read by a thread of its own with a deep stack: the library's calls for one
+    /// level of `FROM (SELECT ...)` take tens of kilobytes.
+    pub(super) fn parse_with<T: Send>(
+        source: &Source<'a>,
+        chunk: Range<usize>,
+        read: impl FnOnce(&mut Cursor<'a, '_>) -> Parsed<T> + Send,
+    ) -> Parsed<T> {
+        if source.depth() <= DEPTH_ON_CALLERS_STACK_MAX {
+            return Self::parse_here(source, chunk, read);
+        }
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("sql-parse".to_owned())
+                .stack_size(DEEP_STACK_BYTES)
+                .spawn_scoped(scope, || Self::parse_here(source, chunk, read))
+                .ok()
+                .and_then(|thread| thread.join().ok())
+                .unwrap_or_else(|| Err(too_deep(None)))
+        })
+    }
+
+    fn parse_here<T>(
         source: &Source<'a>,
         chunk: Range<usize>,
         read: impl FnOnce(&mut Cursor<'a, '_>) -> Parsed<T>,
@@ -44,8 +72,13 @@ impl<'a> Cursor<'a, '_> {
         let parser = Parser::new(&dialect)
             .with_recursion_limit(NESTING_MAX * PARSER_CALLS_PER_LEVEL)
             .with_tokens_with_locations(source.tokens(chunk.clone()).to_vec());
-        let mut cursor =
-            Cursor { source, chunk, dialect: &dialect, parser, inner_statements: 0 };
+        let mut cursor = Cursor {
+            source,
+            chunk,
+            dialect: &dialect,
+            parser,
+            inner_statements: 0,
+        };
         let value = read(&mut cursor)?;
         cursor.end()?;
         Ok(value)
@@ -53,7 +86,11 @@ impl<'a> Cursor<'a, '_> {
 
     /// Fails unless every token has been taken.
     fn end(&mut self) -> Parsed<()> {
-        if self.at_end() { Ok(()) } else { self.unexpected() }
+        if self.at_end() {
+            Ok(())
+        } else {
+            self.unexpected()
+        }
     }
 
     pub(super) fn at_end(&self) -> bool {
@@ -68,7 +105,8 @@ impl<'a> Cursor<'a, '_> {
     /// The error for the next token.
     pub(super) fn error(&self) -> ParseError {
         let index = self.parser.index().max(self.dialect.farthest());
-        self.source.error_at(self.chunk.start + index.min(self.chunk.len()))
+        self.source
+            .error_at(self.chunk.start + index.min(self.chunk.len()))
     }
 
     pub(super) fn unexpected<T>(&self) -> Parsed<T> {
@@ -76,7 +114,11 @@ impl<'a> Cursor<'a, '_> {
     }
 
     /// An error of our own about the token taken last.
-    pub(super) fn refuse<T>(&self, sqlstate: &'static str, message: impl Into<String>) -> Parsed<T> {
+    pub(super) fn refuse<T>(
+        &self,
+        sqlstate: &'static str,
+        message: impl Into<String>,
+    ) -> Parsed<T> {
         let index = self.chunk.start + self.parser.index().saturating_sub(1);
         Err(ParseError {
             message: message.into(),
@@ -126,7 +168,10 @@ impl<'a> Cursor<'a, '_> {
 
     /// Whether the next tokens are these words, unquoted.
     pub(super) fn at(&self, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(ahead, word)| self.word_is(ahead, word))
+        words
+            .iter()
+            .enumerate()
+            .all(|(ahead, word)| self.word_is(ahead, word))
     }
 
     /// Whether the token `ahead` places on is this word, unquoted.
@@ -165,7 +210,11 @@ impl<'a> Cursor<'a, '_> {
     }
 
     pub(super) fn expect_token(&mut self, token: &Token) -> Parsed<()> {
-        if self.take_token(token) { Ok(()) } else { self.unexpected() }
+        if self.take_token(token) {
+            Ok(())
+        } else {
+            self.unexpected()
+        }
     }
 
     pub(super) fn next(&mut self) -> TokenWithSpan {
@@ -240,7 +289,9 @@ impl<'a> Cursor<'a, '_> {
         if !negative {
             self.take_token(&Token::Plus);
         }
-        let Token::Number(digits, _) = self.peek(0) else { return self.unexpected() };
+        let Token::Number(digits, _) = self.peek(0) else {
+            return self.unexpected();
+        };
         let sign = if negative { "-" } else { "" };
         match format!("{sign}{digits}").parse() {
             Ok(number) => {

@@ -45,7 +45,10 @@ impl Cursor<'_, '_> {
         if self.take(&["schema"]) {
             let if_not_exists = self.if_not_exists();
             let name = self.name()?;
-            return Ok(Statement::CreateSchema { name, if_not_exists });
+            return Ok(Statement::CreateSchema {
+                name,
+                if_not_exists,
+            });
         }
         match self.take_one_of(&["role", "user"]) {
             Some(word) => {
@@ -53,7 +56,11 @@ impl Cursor<'_, '_> {
                 let from = self.index();
                 self.skip_rest();
                 let options = self.text(from, self.index());
-                Ok(Statement::CreateRole { name, user: word == "user", options })
+                Ok(Statement::CreateRole {
+                    name,
+                    user: word == "user",
+                    options,
+                })
             }
             None => self.create_unsupported("CREATE"),
         }
@@ -62,10 +69,35 @@ impl Cursor<'_, '_> {
     /// Postgres' other `CREATE`s are not served; any other word is a syntax error.
     fn create_unsupported(&mut self, verb: &str) -> Parsed<Statement> {
         const KINDS: &[&str] = &[
-            "access", "aggregate", "cast", "collation", "conversion", "database", "domain", "event",
-            "extension", "foreign", "function", "group", "language", "operator", "policy",
-            "procedure", "publication", "recursive", "rule", "sequence", "server", "statistics",
-            "subscription", "tablespace", "text", "transform", "trigger", "type", "cluster",
+            "access",
+            "aggregate",
+            "cast",
+            "collation",
+            "conversion",
+            "database",
+            "domain",
+            "event",
+            "extension",
+            "foreign",
+            "function",
+            "group",
+            "language",
+            "operator",
+            "policy",
+            "procedure",
+            "publication",
+            "recursive",
+            "rule",
+            "sequence",
+            "server",
+            "statistics",
+            "subscription",
+            "tablespace",
+            "text",
+            "transform",
+            "trigger",
+            "type",
+            "cluster",
         ];
         match self.take_one_of(KINDS) {
             Some(kind) => {
@@ -87,13 +119,19 @@ impl Cursor<'_, '_> {
         } else {
             Vec::new()
         };
-        let with = if self.take(&["with"]) { self.options()? } else { Vec::new() };
+        let with = if self.take(&["with"]) {
+            self.options()?
+        } else {
+            Vec::new()
+        };
         self.expect(&["as"])?;
         let from = self.index();
         let query = self.query_body()?;
         let query_text = self.text(from, self.index());
         if self.take(&["with", "no", "data"]) {
-            return Ok(Statement::Unsupported { what: "WITH NO DATA".to_owned() });
+            return Ok(Statement::Unsupported {
+                what: "WITH NO DATA".to_owned(),
+            });
         }
         self.take(&["with", "data"]);
         Ok(Statement::CreateView(CreateView {
@@ -114,7 +152,9 @@ impl Cursor<'_, '_> {
         let name = self.name()?;
         if self.at(&["as"]) {
             self.skip_rest();
-            return Ok(Statement::Unsupported { what: "CREATE TABLE AS".to_owned() });
+            return Ok(Statement::Unsupported {
+                what: "CREATE TABLE AS".to_owned(),
+            });
         }
         for (words, what) in [
             (&["partition", "of"][..], "CREATE TABLE PARTITION OF"),
@@ -122,19 +162,33 @@ impl Cursor<'_, '_> {
         ] {
             if self.at(words) {
                 self.skip_rest();
-                return Ok(Statement::Unsupported { what: what.to_owned() });
+                return Ok(Statement::Unsupported {
+                    what: what.to_owned(),
+                });
             }
         }
         let columns = self.column_list()?;
         if self.at(&["partition", "by"]) || self.at(&["inherits"]) {
             return Ok(self.unsupported(1));
         }
-        let with = if self.take(&["with"]) { self.options()? } else { Vec::new() };
+        let with = if self.take(&["with"]) {
+            self.options()?
+        } else {
+            Vec::new()
+        };
         if self.at(&["as"]) {
             self.skip_rest();
-            return Ok(Statement::Unsupported { what: "CREATE TABLE AS".to_owned() });
+            return Ok(Statement::Unsupported {
+                what: "CREATE TABLE AS".to_owned(),
+            });
         }
-        Ok(Statement::CreateTable(CreateTable { name, if_not_exists, temporary, columns, with }))
+        Ok(Statement::CreateTable(CreateTable {
+            name,
+            if_not_exists,
+            temporary,
+            columns,
+            with,
+        }))
     }
 
     /// Column definitions and constraints, parentheses included.
@@ -156,7 +210,11 @@ impl Cursor<'_, '_> {
     fn create_index(&mut self, unique: bool, default: bool) -> Parsed<Statement> {
         self.take(&["concurrently"]);
         let if_not_exists = self.if_not_exists();
-        let name = if self.at(&["on"]) { None } else { Some(self.identifier()?) };
+        let name = if self.at(&["on"]) {
+            None
+        } else {
+            Some(self.identifier()?)
+        };
         self.expect(&["on"])?;
         let on = self.name()?;
         let method = if self.take(&["using"]) {
@@ -164,8 +222,11 @@ impl Cursor<'_, '_> {
         } else {
             None
         };
-        let keys =
-            if default { Vec::new() } else { self.parenthesized(Self::index_key)? };
+        let keys = if default {
+            Vec::new()
+        } else {
+            self.parenthesized(Self::index_key)?
+        };
         let mut unsupported = Vec::new();
         for word in ["include", "nulls", "with", "where"] {
             if self.at(&[word]) {
@@ -211,7 +272,10 @@ impl Cursor<'_, '_> {
             (&["user"], ObjectKind::User),
             (&["column"], ObjectKind::Column),
         ];
-        KINDS.iter().find(|(words, _)| self.take(words)).map(|(_, kind)| *kind)
+        KINDS
+            .iter()
+            .find(|(words, _)| self.take(words))
+            .map(|(_, kind)| *kind)
     }
 
     pub(super) fn drop_statement(&mut self) -> Parsed<Statement> {
@@ -224,7 +288,12 @@ impl Cursor<'_, '_> {
         let if_exists = self.if_exists();
         let names = self.list(Self::name)?;
         let cascade = self.take_one_of(&["cascade", "restrict"]) == Some("cascade");
-        Ok(Statement::Drop(Drop { kind, names, if_exists, cascade }))
+        Ok(Statement::Drop(Drop {
+            kind,
+            names,
+            if_exists,
+            cascade,
+        }))
     }
 
     pub(super) fn alter(&mut self) -> Parsed<Statement> {
@@ -242,13 +311,20 @@ impl Cursor<'_, '_> {
         let name = self.name()?;
         if self.take(&["rename", "to"]) {
             let new_name = self.identifier()?;
-            return Ok(Statement::AlterRename { kind, name, if_exists, new_name });
+            return Ok(Statement::AlterRename {
+                kind,
+                name,
+                if_exists,
+                new_name,
+            });
         }
         if self.at_end() {
             return self.unexpected();
         }
         self.skip_rest();
-        Ok(Statement::Unsupported { what: format!("ALTER {word}") })
+        Ok(Statement::Unsupported {
+            what: format!("ALTER {word}"),
+        })
     }
 
     pub(super) fn comment(&mut self) -> Parsed<Statement> {
@@ -258,7 +334,11 @@ impl Cursor<'_, '_> {
         };
         let name = self.name()?;
         self.expect(&["is"])?;
-        let text = if self.take(&["null"]) { None } else { Some(self.string()?) };
+        let text = if self.take(&["null"]) {
+            None
+        } else {
+            Some(self.string()?)
+        };
         Ok(Statement::Comment { kind, name, text })
     }
 }

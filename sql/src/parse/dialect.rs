@@ -21,7 +21,7 @@ use sqlparser::tokenizer::Token;
 
 /// Steps of the parser allowed for each token of a statement before it is refused as too complex.
 /// Ordinary statements need fewer than ten.
-pub(super) const STEPS_PER_TOKEN_MAX: usize = 2_000;
+pub(super) const STEPS_PER_TOKEN_MAX: usize = 200;
 
 /// Chains of `AND` or `OR` up to this long keep the shape they are written in (left-deep).
 const BALANCED_CHAIN_LINKS_MIN: usize = 16;
@@ -165,7 +165,9 @@ impl Dialect for TidemarkDialect {
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
         match keyword_of(&parser.peek_token_ref().token) {
-            keyword @ (Keyword::AND | Keyword::OR) => Some(logical_chain(self, parser, expr, keyword)),
+            keyword @ (Keyword::AND | Keyword::OR) => {
+                Some(logical_chain(self, parser, expr, keyword))
+            }
             _ => between_symmetric(self, parser, expr),
         }
     }
@@ -190,7 +192,9 @@ fn logical_chain(
         links.push(parser.parse_subexpr(precedence)?);
     }
     if links.len() <= BALANCED_CHAIN_LINKS_MIN {
-        let whole = links.into_iter().reduce(|left, right| binary(left, &op, right));
+        let whole = links
+            .into_iter()
+            .reduce(|left, right| binary(left, &op, right));
         return Ok(whole.unwrap_or_else(|| first.clone()));
     }
     while links.len() > 1 {
@@ -208,7 +212,11 @@ fn logical_chain(
 }
 
 fn binary(left: Expr, op: &BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op: op.clone(), right: Box::new(right) }
+    Expr::BinaryOp {
+        left: Box::new(left),
+        op: op.clone(),
+        right: Box::new(right),
+    }
 }
 
 /// `type_name 'literal'` for types the grammar library has no keyword for (`inet '::1'`,
@@ -217,7 +225,8 @@ fn typed_literal(parser: &mut Parser) -> Option<Expr> {
     let mut length = 0;
     loop {
         match &parser.peek_nth_token_ref(length).token {
-            Token::Word(word) if word.quote_style.is_some() || word.keyword == Keyword::NoKeyword => {}
+            Token::Word(word)
+                if word.quote_style.is_some() || word.keyword == Keyword::NoKeyword => {}
             // After a qualifier any word is a name.
             Token::Word(_) if length > 0 => {}
             _ => return None,
@@ -250,7 +259,10 @@ fn between_symmetric(
     parser: &mut Parser,
     expr: &Expr,
 ) -> Option<Result<Expr, ParserError>> {
-    let words: usize = match parser.peek_tokens_ref::<3>().map(|found| keyword_of(&found.token)) {
+    let words: usize = match parser
+        .peek_tokens_ref::<3>()
+        .map(|found| keyword_of(&found.token))
+    {
         [Keyword::BETWEEN, Keyword::SYMMETRIC, _] => 2,
         [Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC] => 3,
         _ => return None,
@@ -280,7 +292,10 @@ fn between_symmetric(
         right: Box::new(between(&high, &low)),
     }));
     Some(Ok(if words == 3 {
-        Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(either) }
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr: Box::new(either),
+        }
     } else {
         either
     }))

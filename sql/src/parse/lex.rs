@@ -48,7 +48,11 @@ impl<'a> LineMap<'a> {
                 starts.push((byte + 1, character_count));
             }
         }
-        Self { sql, starts, character_count }
+        Self {
+            sql,
+            starts,
+            character_count,
+        }
     }
 
     pub(super) fn char_offset(&self, line: u64, column: u64) -> usize {
@@ -63,7 +67,9 @@ impl<'a> LineMap<'a> {
     fn byte_offset(&self, location: Location) -> usize {
         let line = usize::try_from(location.line.saturating_sub(1)).unwrap_or(usize::MAX);
         let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
-        let Some((start, _)) = self.starts.get(line) else { return self.sql.len() };
+        let Some((start, _)) = self.starts.get(line) else {
+            return self.sql.len();
+        };
         let rest = self.sql.get(*start..).unwrap_or_default();
         match rest.char_indices().nth(column) {
             Some((offset, _)) => start + offset,
@@ -77,6 +83,8 @@ pub(super) struct Source<'a> {
     sql: &'a str,
     lines: LineMap<'a>,
     tokens: Vec<TokenWithSpan>,
+    /// The deepest nesting of any statement.
+    depth: usize,
 }
 
 impl<'a> Source<'a> {
@@ -96,8 +104,13 @@ impl<'a> Source<'a> {
             }
         };
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
-        let mut source = Self { sql, lines, tokens };
-        source.check_nesting()?;
+        let mut source = Self {
+            sql,
+            lines,
+            tokens,
+            depth: 0,
+        };
+        source.depth = source.check_nesting()?;
         source.tokens = rewrite(std::mem::take(&mut source.tokens));
         Ok(source)
     }
@@ -137,13 +150,16 @@ impl<'a> Source<'a> {
     fn text_between(&self, first: &TokenWithSpan, last: &TokenWithSpan) -> (&'a str, usize) {
         let start = self.lines.byte_offset(first.span.start);
         let end = self.lines.byte_offset(last.span.end);
-        let offset = self.lines.char_offset(first.span.start.line, first.span.start.column);
+        let offset = self
+            .lines
+            .char_offset(first.span.start.line, first.span.start.column);
         (self.sql.get(start..end).unwrap_or_default(), offset)
     }
 
     /// The index of the token that begins at or after a line and column.
     pub(super) fn token_at(&self, line: u64, column: u64) -> usize {
-        self.tokens.partition_point(|token| token.span.start < Location::new(line, column))
+        self.tokens
+            .partition_point(|token| token.span.start < Location::new(line, column))
     }
 
     /// Postgres' error for a token that cannot stand where it does.
@@ -168,7 +184,9 @@ impl<'a> Source<'a> {
     pub(super) fn position_of(&self, index: usize) -> usize {
         match self.tokens.get(index) {
             Some(token) => {
-                self.lines.char_offset(token.span.start.line, token.span.start.column) + 1
+                self.lines
+                    .char_offset(token.span.start.line, token.span.start.column)
+                    + 1
             }
             None => self.lines.character_count + 1,
         }
@@ -177,11 +195,14 @@ impl<'a> Source<'a> {
     /// Refuses what would make a tree deeper than [`NESTING_MAX`]. A level is an open parenthesis or
     /// bracket, or a link of a chain of operators, casts, array marks or set operations, all of which
     /// grow the tree to one side.
-    fn check_nesting(&self) -> Result<(), ParseError> {
+    fn check_nesting(&self) -> Result<usize, ParseError> {
+        let mut deepest = 0;
         let mut levels = vec![Level::default()];
         let mut depth = 0usize;
         for (index, token) in self.tokens.iter().enumerate() {
-            let Some(level) = levels.last_mut() else { break };
+            let Some(level) = levels.last_mut() else {
+                break;
+            };
             let before = level.weight();
             match &token.token {
                 Token::SemiColon => {
@@ -206,11 +227,16 @@ impl<'a> Source<'a> {
                     depth = (depth + level.weight()).saturating_sub(before);
                 }
             }
+            deepest = deepest.max(depth);
             if depth > NESTING_MAX {
                 return Err(too_deep(Some(self.position_of(index))));
             }
         }
-        Ok(())
+        Ok(deepest)
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.depth
     }
 }
 
@@ -247,15 +273,33 @@ impl Level {
                     self.links += 1;
                 }
                 Keyword::AND if self.betweens > 0 => self.betweens -= 1,
-                Keyword::AND | Keyword::OR | Keyword::SELECT | Keyword::FROM | Keyword::WHERE
-                | Keyword::HAVING | Keyword::ON | Keyword::VALUES | Keyword::SET
-                | Keyword::WHEN | Keyword::THEN | Keyword::ELSE => {
+                Keyword::AND
+                | Keyword::OR
+                | Keyword::SELECT
+                | Keyword::FROM
+                | Keyword::WHERE
+                | Keyword::HAVING
+                | Keyword::ON
+                | Keyword::VALUES
+                | Keyword::SET
+                | Keyword::WHEN
+                | Keyword::THEN
+                | Keyword::ELSE => {
                     self.links = 0;
                     self.betweens = 0;
                 }
-                Keyword::NOT | Keyword::IS | Keyword::NOTNULL | Keyword::LIKE
-                | Keyword::ILIKE | Keyword::SIMILAR | Keyword::IN | Keyword::COLLATE
-                | Keyword::AT | Keyword::OVERLAPS | Keyword::OPERATOR | Keyword::ARRAY => self.links += 1,
+                Keyword::NOT
+                | Keyword::IS
+                | Keyword::NOTNULL
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::SIMILAR
+                | Keyword::IN
+                | Keyword::COLLATE
+                | Keyword::AT
+                | Keyword::OVERLAPS
+                | Keyword::OPERATOR
+                | Keyword::ARRAY => self.links += 1,
                 _ => {}
             },
             Token::Word(_)
@@ -288,7 +332,12 @@ fn syntax_error(sql: &str, byte: usize, text: &str) -> ParseError {
 
 fn located(sql: &str, byte: usize, message: String) -> ParseError {
     let characters = sql.get(..byte).map_or(0, |before| before.chars().count());
-    ParseError { message, position: Some(characters + 1), sqlstate: "42601", hint: None }
+    ParseError {
+        message,
+        position: Some(characters + 1),
+        sqlstate: "42601",
+        hint: None,
+    }
 }
 
 fn first_word(text: &str) -> &str {
@@ -304,7 +353,11 @@ fn unterminated(sql: &str) -> Option<ParseError> {
     while let Some(character) = rest.chars().next() {
         let at = sql.len() - rest.len();
         let near = |what: &str| {
-            Some(located(sql, at, format!("unterminated {what} at or near \"{rest}\"")))
+            Some(located(
+                sql,
+                at,
+                format!("unterminated {what} at or near \"{rest}\""),
+            ))
         };
         let in_word = previous.is_alphanumeric() || previous == '_' || previous == '$';
         let used = match character {
@@ -313,7 +366,11 @@ fn unterminated(sql: &str) -> Option<ParseError> {
                 None => {
                     // The prefix belongs to the literal: E'..., B'..., X'...
                     let prefixed = matches!(previous, 'e' | 'E');
-                    let start = if prefixed { at - previous.len_utf8() } else { at };
+                    let start = if prefixed {
+                        at - previous.len_utf8()
+                    } else {
+                        at
+                    };
                     let text = sql.get(start..).unwrap_or_default();
                     return Some(located(
                         sql,
@@ -401,8 +458,13 @@ fn dollar_tag(text: &str) -> Option<&str> {
     let body = text.get(1..)?;
     let end = body.find('$')?;
     let tag = body.get(..end)?;
-    let begins_well = tag.chars().next().is_none_or(|first| first.is_alphabetic() || first == '_');
-    let goes_on_well = tag.chars().all(|character| character.is_alphanumeric() || character == '_');
+    let begins_well = tag
+        .chars()
+        .next()
+        .is_none_or(|first| first.is_alphabetic() || first == '_');
+    let goes_on_well = tag
+        .chars()
+        .all(|character| character.is_alphanumeric() || character == '_');
     (begins_well && goes_on_well).then(|| text.get(..end + 2))?
 }
 
@@ -505,7 +567,10 @@ fn redundant_parentheses(tokens: &[TokenWithSpan]) -> std::collections::HashSet<
                         Keyword::SELECT | Keyword::VALUES | Keyword::WITH | Keyword::TABLE
                     )
                     && (is(before(tokens, outer), &Token::LParen)
-                        || matches!(keyword(before(tokens, outer)), Keyword::FROM | Keyword::JOIN | Keyword::LATERAL)
+                        || matches!(
+                            keyword(before(tokens, outer)),
+                            Keyword::FROM | Keyword::JOIN | Keyword::LATERAL
+                        )
                         || is(before(tokens, outer), &Token::Comma))
                 {
                     redundant.insert(outer);
@@ -544,7 +609,11 @@ fn is(token: Option<&TokenWithSpan>, wanted: &Token) -> bool {
 
 fn keyword(token: Option<&TokenWithSpan>) -> Keyword {
     match token.map(|token| &token.token) {
-        Some(Token::Word(Word { quote_style: None, keyword, .. })) => *keyword,
+        Some(Token::Word(Word {
+            quote_style: None,
+            keyword,
+            ..
+        })) => *keyword,
         _ => Keyword::NoKeyword,
     }
 }
@@ -568,7 +637,11 @@ fn may_begin_query(out: &[TokenWithSpan], tokens: &[TokenWithSpan], at: usize) -
         Some(Token::RParen) => false,
         _ => matches!(
             keyword_before(out),
-            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::ALL | Keyword::AS
+            Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::ALL
+                | Keyword::AS
                 | Keyword::FOR
         ),
     };

@@ -78,7 +78,11 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>, ParseError> {
     for chunk in source.statements() {
         let (text, offset) = source.text_of(chunk.clone());
         let statement = Cursor::parse_with(&source, chunk, |cursor| cursor.statement())?;
-        statements.push(ParsedStatement { statement, text: text.to_owned(), offset });
+        statements.push(ParsedStatement {
+            statement,
+            text: text.to_owned(),
+            offset,
+        });
     }
     Ok(statements)
 }
@@ -98,9 +102,9 @@ pub fn parse_data_type(sql: &str) -> Result<ast::DataType, ParseError> {
     parse_one(sql, |cursor| cursor.data_type())
 }
 
-fn parse_one<T>(
+fn parse_one<T: Send>(
     sql: &str,
-    read: impl FnOnce(&mut Cursor<'_, '_>) -> Result<T, ParseError>,
+    read: impl FnOnce(&mut Cursor<'_, '_>) -> Result<T, ParseError> + Send,
 ) -> Result<T, ParseError> {
     let source = Source::new(sql)?;
     Cursor::parse_with(&source, source.everything(), read)

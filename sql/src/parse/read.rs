@@ -26,11 +26,16 @@ impl Cursor<'_, '_> {
         if self.take(&["with", "mutually", "recursive"]) {
             mutually_recursive = self.list(Self::recursive_binding)?;
         } else if !matches!(self.peek(0), Token::LParen)
-            && !["select", "values", "with"].iter().any(|word| self.at(&[word]))
+            && !["select", "values", "with"]
+                .iter()
+                .any(|word| self.at(&[word]))
         {
             return self.unexpected();
         }
-        Ok(QueryBody { mutually_recursive, query: self.query()? })
+        Ok(QueryBody {
+            mutually_recursive,
+            query: self.query()?,
+        })
     }
 
     fn recursive_binding(&mut self) -> Parsed<RecursiveBinding> {
@@ -41,7 +46,11 @@ impl Cursor<'_, '_> {
         self.expect_token(&Token::LParen)?;
         let query = self.query()?;
         self.expect_token(&Token::RParen)?;
-        Ok(RecursiveBinding { name, columns, query })
+        Ok(RecursiveBinding {
+            name,
+            columns,
+            query,
+        })
     }
 
     fn as_of(&mut self) -> Parsed<Option<AsOf>> {
@@ -49,7 +58,10 @@ impl Cursor<'_, '_> {
             return Ok(None);
         }
         let at_least = self.take(&["at", "least"]);
-        Ok(Some(AsOf { at_least, moment: self.expression()? }))
+        Ok(Some(AsOf {
+            at_least,
+            moment: self.expression()?,
+        }))
     }
 
     pub(super) fn subscribe(&mut self) -> Parsed<Subscribe> {
@@ -80,7 +92,8 @@ impl Cursor<'_, '_> {
             } else if subscribe.envelope == SubscribeEnvelope::None
                 && self.take(&["within", "timestamp", "order", "by"])
             {
-                let keys = self.list(|cursor| cursor.library(|parser| parser.parse_order_by_expr()))?;
+                let keys =
+                    self.list(|cursor| cursor.library(|parser| parser.parse_order_by_expr()))?;
                 subscribe.envelope = SubscribeEnvelope::WithinTimestampOrderBy(keys);
             } else if self.take(&["with"]) {
                 for option in self.options()? {
@@ -89,7 +102,8 @@ impl Cursor<'_, '_> {
                         ("PROGRESS", Some(progress)) => subscribe.progress = progress,
                         ("SNAPSHOT" | "PROGRESS", None) => {
                             let name = option.name.to_ascii_lowercase();
-                            return self.refuse("22023", format!("{name} requires a Boolean value"));
+                            return self
+                                .refuse("22023", format!("{name} requires a Boolean value"));
                         }
                         _ => subscribe.with.push(option),
                     }
@@ -109,7 +123,9 @@ impl Cursor<'_, '_> {
         if word == Some("none") {
             return Ok(SubscribeEnvelope::None);
         }
-        let Some(word) = word else { return self.unexpected() };
+        let Some(word) = word else {
+            return self.unexpected();
+        };
         self.expect_token(&Token::LParen)?;
         self.expect(&["key"])?;
         let key = self.parenthesized(Self::identifier)?;
@@ -127,7 +143,9 @@ impl Cursor<'_, '_> {
                 CopySource::Subscribe(self.subscribe()?)
             } else if self.at(&["insert"]) || self.at(&["update"]) || self.at(&["delete"]) {
                 self.skip_rest();
-                return Ok(Statement::Unsupported { what: "COPY of a data change".to_owned() });
+                return Ok(Statement::Unsupported {
+                    what: "COPY of a data change".to_owned(),
+                });
             } else {
                 CopySource::Query(self.select()?)
             };
@@ -157,13 +175,22 @@ impl Cursor<'_, '_> {
         let options = self.copy_options()?;
         if from && self.at(&["where"]) {
             self.skip_rest();
-            return Ok(Statement::Unsupported { what: "COPY FROM ... WHERE".to_owned() });
+            return Ok(Statement::Unsupported {
+                what: "COPY FROM ... WHERE".to_owned(),
+            });
         }
         Ok(match what {
-            CopySource::Table { name, columns } if from => {
-                Statement::CopyFrom(CopyFrom { table: name, columns, place, options })
-            }
-            what => Statement::CopyTo(CopyTo { what, place, options }),
+            CopySource::Table { name, columns } if from => Statement::CopyFrom(CopyFrom {
+                table: name,
+                columns,
+                place,
+                options,
+            }),
+            what => Statement::CopyTo(CopyTo {
+                what,
+                place,
+                options,
+            }),
         })
     }
 
@@ -173,7 +200,14 @@ impl Cursor<'_, '_> {
         self.take(&["with"]);
         if !matches!(self.peek(0), Token::LParen) {
             while let Some(word) = self.take_one_of(&[
-                "binary", "csv", "header", "delimiter", "delimiters", "null", "quote", "escape",
+                "binary",
+                "csv",
+                "header",
+                "delimiter",
+                "delimiters",
+                "null",
+                "quote",
+                "escape",
                 "encoding",
             ]) {
                 self.take(&["as"]);
@@ -233,7 +267,14 @@ impl Cursor<'_, '_> {
             self.select_statement()?
         };
         let text = self.text(from, self.index());
-        Ok(Statement::Declare(Declare { name, binary, hold, scroll, inner: Box::new(inner), text }))
+        Ok(Statement::Declare(Declare {
+            name,
+            binary,
+            hold,
+            scroll,
+            inner: Box::new(inner),
+            text,
+        }))
     }
 
     /// `FETCH` or `MOVE`.
@@ -242,8 +283,16 @@ impl Cursor<'_, '_> {
         let direction = self.fetch_direction()?;
         let _ = self.take_one_of(&["from", "in"]);
         let cursor = self.identifier()?;
-        let with = if self.take(&["with"]) { self.options()? } else { Vec::new() };
-        Ok(Fetch { direction, cursor, with })
+        let with = if self.take(&["with"]) {
+            self.options()?
+        } else {
+            Vec::new()
+        };
+        Ok(Fetch {
+            direction,
+            cursor,
+            with,
+        })
     }
 
     fn fetch_direction(&mut self) -> Parsed<FetchDirection> {
@@ -252,8 +301,9 @@ impl Cursor<'_, '_> {
         if names_cursor && !matches!(self.peek(0), Token::Number(..) | Token::Minus) {
             return Ok(FetchDirection::Forward(1));
         }
-        const WORDS: &[&str] =
-            &["next", "prior", "first", "last", "absolute", "relative", "all", "forward", "backward"];
+        const WORDS: &[&str] = &[
+            "next", "prior", "first", "last", "absolute", "relative", "all", "forward", "backward",
+        ];
         Ok(match self.take_one_of(WORDS) {
             Some("next") => FetchDirection::Forward(1),
             Some("prior") => FetchDirection::Backward(1),
@@ -279,7 +329,11 @@ impl Cursor<'_, '_> {
 
     pub(super) fn close(&mut self) -> Parsed<Statement> {
         self.expect(&["close"])?;
-        let name = if self.take(&["all"]) { None } else { Some(self.identifier()?) };
+        let name = if self.take(&["all"]) {
+            None
+        } else {
+            Some(self.identifier()?)
+        };
         Ok(Statement::Close { name })
     }
 
@@ -298,7 +352,12 @@ impl Cursor<'_, '_> {
         let from = self.index();
         let inner = Box::new(self.inner_statement()?);
         let text = self.text(from, self.index());
-        Ok(Statement::Prepare { name, types, inner, text })
+        Ok(Statement::Prepare {
+            name,
+            types,
+            inner,
+            text,
+        })
     }
 
     pub(super) fn execute(&mut self) -> Parsed<Statement> {
@@ -315,7 +374,11 @@ impl Cursor<'_, '_> {
     pub(super) fn deallocate(&mut self) -> Parsed<Statement> {
         self.expect(&["deallocate"])?;
         self.take(&["prepare"]);
-        let name = if self.take(&["all"]) { None } else { Some(self.identifier()?) };
+        let name = if self.take(&["all"]) {
+            None
+        } else {
+            Some(self.identifier()?)
+        };
         Ok(Statement::Deallocate { name })
     }
 
@@ -325,10 +388,14 @@ impl Cursor<'_, '_> {
             stage: ExplainStage::Default,
             format: ExplainFormat::Text,
             options: Vec::new(),
-            target: ExplainTarget::Statement(Box::new(Statement::Unsupported { what: String::new() })),
+            target: ExplainTarget::Statement(Box::new(Statement::Unsupported {
+                what: String::new(),
+            })),
         };
         // `EXPLAIN (SELECT ...)` and `EXPLAIN (FORMAT JSON) ...` both begin with a parenthesis.
-        let query_follows = ["select", "values", "with"].iter().any(|word| self.word_is(1, word))
+        let query_follows = ["select", "values", "with"]
+            .iter()
+            .any(|word| self.word_is(1, word))
             || matches!(self.peek(1), Token::LParen);
         if matches!(self.peek(0), Token::LParen) && !query_follows {
             for option in self.options()? {
@@ -362,9 +429,14 @@ impl Cursor<'_, '_> {
             self.explain_format(&mut explain)?;
             self.take(&["for"]);
         }
-        let kind_follows = ["view", "materialized", "index"].iter().any(|word| self.at(&[word]));
+        let kind_follows = ["view", "materialized", "index"]
+            .iter()
+            .any(|word| self.at(&[word]));
         explain.target = match kind_follows.then(|| self.object_kind()).flatten() {
-            Some(kind) => ExplainTarget::Object { kind, name: self.name()? },
+            Some(kind) => ExplainTarget::Object {
+                kind,
+                name: self.name()?,
+            },
             None => ExplainTarget::Statement(Box::new(self.inner_statement()?)),
         };
         Ok(Statement::Explain(explain))
@@ -393,7 +465,9 @@ impl Cursor<'_, '_> {
                     _ => {
                         return self.refuse(
                             "22023",
-                            format!("unrecognized value for EXPLAIN option \"format\": \"{format}\""),
+                            format!(
+                                "unrecognized value for EXPLAIN option \"format\": \"{format}\""
+                            ),
                         );
                     }
                 };
@@ -438,7 +512,10 @@ impl Cursor<'_, '_> {
             Token::Comma | Token::RParen if !equals => None,
             _ => Some(self.option_value()?),
         };
-        Ok(WithOption { name: name.join(" "), value })
+        Ok(WithOption {
+            name: name.join(" "),
+            value,
+        })
     }
 
     fn option_value(&mut self) -> Parsed<OptionValue> {
@@ -481,7 +558,8 @@ fn takes_word(name: &[String]) -> bool {
         "FORMAT", "HEADER", "ENCODING", "FREEZE", "ANALYZE", "VERBOSE", "COSTS", "SETTINGS",
         "BUFFERS", "WAL", "TIMING", "SUMMARY", "SNAPSHOT", "PROGRESS",
     ];
-    name.first().is_some_and(|first| OPTIONS.contains(&first.as_str()))
+    name.first()
+        .is_some_and(|first| OPTIONS.contains(&first.as_str()))
 }
 
 impl WithOption {

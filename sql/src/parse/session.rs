@@ -54,7 +54,9 @@ impl Cursor<'_, '_> {
             }
         }
         self.skip_rest();
-        Statement::Unsupported { what: what.join(" ") }
+        Statement::Unsupported {
+            what: what.join(" "),
+        }
     }
 
     fn change_statement(&mut self) -> Parsed<Statement> {
@@ -73,7 +75,9 @@ impl Cursor<'_, '_> {
             return Ok(Statement::Show(Show::All));
         }
         if self.take(&["create"]) {
-            let Some(kind) = self.object_kind() else { return self.unexpected() };
+            let Some(kind) = self.object_kind() else {
+                return self.unexpected();
+            };
             let name = self.name()?;
             return Ok(Statement::Show(Show::Create { kind, name }));
         }
@@ -92,7 +96,11 @@ impl Cursor<'_, '_> {
                 None if kind == ShowKind::Columns => return self.unexpected(),
                 None => None,
             };
-            let like = if self.take(&["like"]) { Some(self.string()?) } else { None };
+            let like = if self.take(&["like"]) {
+                Some(self.string()?)
+            } else {
+                None
+            };
             return Ok(Statement::Show(Show::Objects { kind, from, like }));
         }
         let name = self.setting_name()?;
@@ -115,7 +123,10 @@ impl Cursor<'_, '_> {
             (&["columns"], ShowKind::Columns),
             (&["objects"], ShowKind::Objects),
         ];
-        KINDS.iter().find(|(words, _)| self.take(words)).map(|(_, kind)| *kind)
+        KINDS
+            .iter()
+            .find(|(words, _)| self.take(words))
+            .map(|(_, kind)| *kind)
     }
 
     /// A setting's name, which may have dots, in lower case.
@@ -124,7 +135,10 @@ impl Cursor<'_, '_> {
         while self.take_token(&Token::Period) {
             parts.push(self.identifier()?);
         }
-        let parts: Vec<_> = parts.iter().map(|part| part.value.to_ascii_lowercase()).collect();
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| part.value.to_ascii_lowercase())
+            .collect();
         Ok(parts.join("."))
     }
 
@@ -135,24 +149,36 @@ impl Cursor<'_, '_> {
             if modes.is_empty() {
                 return self.unexpected();
             }
-            return Ok(Statement::SetTransaction { session: true, modes });
+            return Ok(Statement::SetTransaction {
+                session: true,
+                modes,
+            });
         }
         if self.take(&["transaction"]) {
             if self.at(&["snapshot"]) {
                 self.skip_rest();
-                return Ok(Statement::Unsupported { what: "SET TRANSACTION SNAPSHOT".to_owned() });
+                return Ok(Statement::Unsupported {
+                    what: "SET TRANSACTION SNAPSHOT".to_owned(),
+                });
             }
             let modes = self.transaction_modes()?;
             if modes.is_empty() {
                 return self.unexpected();
             }
-            return Ok(Statement::SetTransaction { session: false, modes });
+            return Ok(Statement::SetTransaction {
+                session: false,
+                modes,
+            });
         }
         let local = match self.take_one_of(&["local", "session"]) {
             Some("session") if self.take(&["authorization"]) => {
                 let values = Some(vec![self.setting_value()?]);
                 let name = "session_authorization".to_owned();
-                return Ok(Statement::Set(Set { local: false, name, values }));
+                return Ok(Statement::Set(Set {
+                    local: false,
+                    name,
+                    values,
+                }));
             }
             word => word == Some("local"),
         };
@@ -160,7 +186,8 @@ impl Cursor<'_, '_> {
             ("timezone".to_owned(), true)
         } else if self.take(&["names"]) {
             ("client_encoding".to_owned(), true)
-        } else if self.at(&["role"]) && !matches!(self.peek(1), Token::Eq) && !self.word_is(1, "to") {
+        } else if self.at(&["role"]) && !matches!(self.peek(1), Token::Eq) && !self.word_is(1, "to")
+        {
             self.expect(&["role"])?;
             ("role".to_owned(), true)
         } else {
@@ -180,11 +207,19 @@ impl Cursor<'_, '_> {
         } else {
             Some(self.list(Self::setting_value)?)
         };
-        Ok(Statement::Set(Set { local, name, values }))
+        Ok(Statement::Set(Set {
+            local,
+            name,
+            values,
+        }))
     }
 
     fn setting_value(&mut self) -> Parsed<String> {
-        let sign = if self.take_token(&Token::Minus) { "-" } else { "" };
+        let sign = if self.take_token(&Token::Minus) {
+            "-"
+        } else {
+            ""
+        };
         match self.peek(0).clone() {
             Token::Number(digits, _) => {
                 self.next();
@@ -238,36 +273,54 @@ impl Cursor<'_, '_> {
         match first {
             "begin" => {
                 work(self);
-                Ok(Statement::Begin { modes: self.transaction_modes()? })
+                Ok(Statement::Begin {
+                    modes: self.transaction_modes()?,
+                })
             }
             "start" => {
                 self.expect(&["transaction"])?;
-                Ok(Statement::Begin { modes: self.transaction_modes()? })
+                Ok(Statement::Begin {
+                    modes: self.transaction_modes()?,
+                })
             }
-            "savepoint" => Ok(Statement::Savepoint { name: self.identifier()? }),
+            "savepoint" => Ok(Statement::Savepoint {
+                name: self.identifier()?,
+            }),
             "release" => {
                 self.take(&["savepoint"]);
-                Ok(Statement::Release { name: self.identifier()? })
+                Ok(Statement::Release {
+                    name: self.identifier()?,
+                })
             }
             "commit" | "end" => {
                 if self.at(&["prepared"]) {
                     self.skip_rest();
-                    return Ok(Statement::Unsupported { what: "COMMIT PREPARED".to_owned() });
+                    return Ok(Statement::Unsupported {
+                        what: "COMMIT PREPARED".to_owned(),
+                    });
                 }
                 work(self);
-                Ok(Statement::Commit { chain: self.chain()? })
+                Ok(Statement::Commit {
+                    chain: self.chain()?,
+                })
             }
             _ => {
                 if self.at(&["prepared"]) {
                     self.skip_rest();
-                    return Ok(Statement::Unsupported { what: "ROLLBACK PREPARED".to_owned() });
+                    return Ok(Statement::Unsupported {
+                        what: "ROLLBACK PREPARED".to_owned(),
+                    });
                 }
                 work(self);
                 if first == "rollback" && self.take(&["to"]) {
                     self.take(&["savepoint"]);
-                    return Ok(Statement::RollbackTo { name: self.identifier()? });
+                    return Ok(Statement::RollbackTo {
+                        name: self.identifier()?,
+                    });
                 }
-                Ok(Statement::Rollback { chain: self.chain()? })
+                Ok(Statement::Rollback {
+                    chain: self.chain()?,
+                })
             }
         }
     }
@@ -324,13 +377,20 @@ impl Cursor<'_, '_> {
     fn channel(&mut self, first: &str) -> Parsed<Statement> {
         self.next();
         match first {
-            "listen" => Ok(Statement::Listen { channel: self.identifier()? }),
+            "listen" => Ok(Statement::Listen {
+                channel: self.identifier()?,
+            }),
             "unlisten" if self.take_token(&Token::Mul) => Ok(Statement::Unlisten { channel: None }),
-            "unlisten" => Ok(Statement::Unlisten { channel: Some(self.identifier()?) }),
+            "unlisten" => Ok(Statement::Unlisten {
+                channel: Some(self.identifier()?),
+            }),
             _ => {
                 let channel = self.identifier()?;
-                let payload =
-                    if self.take_token(&Token::Comma) { Some(self.string()?) } else { None };
+                let payload = if self.take_token(&Token::Comma) {
+                    Some(self.string()?)
+                } else {
+                    None
+                };
                 Ok(Statement::Notify { channel, payload })
             }
         }
@@ -338,5 +398,7 @@ impl Cursor<'_, '_> {
 }
 
 fn show_variable(name: &str) -> Statement {
-    Statement::Show(Show::Variable { name: name.to_owned() })
+    Statement::Show(Show::Variable {
+        name: name.to_owned(),
+    })
 }

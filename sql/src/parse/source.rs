@@ -26,7 +26,12 @@ impl Cursor<'_, '_> {
             ConnectionKind::Other(self.words()?)
         };
         let options = self.options()?;
-        Ok(Statement::CreateConnection(CreateConnection { name, if_not_exists, kind, options }))
+        Ok(Statement::CreateConnection(CreateConnection {
+            name,
+            if_not_exists,
+            kind,
+            options,
+        }))
     }
 
     pub(super) fn create_secret(&mut self) -> Parsed<Statement> {
@@ -34,7 +39,11 @@ impl Cursor<'_, '_> {
         let name = self.name()?;
         self.expect(&["as"])?;
         let value = self.expression()?;
-        Ok(Statement::CreateSecret(CreateSecret { name, if_not_exists, value }))
+        Ok(Statement::CreateSecret(CreateSecret {
+            name,
+            if_not_exists,
+            value,
+        }))
     }
 
     /// One or more words, in upper case.
@@ -92,8 +101,13 @@ impl Cursor<'_, '_> {
         if self.take(&["kafka", "connection"]) {
             return Ok(SourceKind::Kafka(self.kafka_source()?));
         }
-        const KINDS: &[&[&str]] =
-            &[&["postgres"], &["mysql"], &["webhook"], &["file"], &["load", "generator"]];
+        const KINDS: &[&[&str]] = &[
+            &["postgres"],
+            &["mysql"],
+            &["webhook"],
+            &["file"],
+            &["load", "generator"],
+        ];
         let Some(words) = KINDS.iter().find(|words| self.take(words)) else {
             return self.unexpected();
         };
@@ -118,7 +132,11 @@ impl Cursor<'_, '_> {
         if matches!(self.peek(0), Token::LParen) {
             options.extend(self.options()?);
         }
-        Ok(SourceKind::Other { kind, connection, options })
+        Ok(SourceKind::Other {
+            kind,
+            connection,
+            options,
+        })
     }
 
     fn kafka_source(&mut self) -> Parsed<KafkaSource> {
@@ -158,30 +176,43 @@ impl Cursor<'_, '_> {
         if self.take(&["key", "format"]) {
             let key = self.format()?;
             self.expect(&["value", "format"])?;
-            return Ok(Some(SourceFormat::KeyValue { key, value: self.format()? }));
+            return Ok(Some(SourceFormat::KeyValue {
+                key,
+                value: self.format()?,
+            }));
         }
         self.expect(&["format"])?;
         Ok(Some(SourceFormat::Both(self.format()?)))
     }
 
     fn format(&mut self) -> Parsed<Format> {
-        Ok(match self.take_one_of(&["json", "text", "bytes", "avro", "csv"]) {
-            Some("json") => Format::Json,
-            Some("text") => Format::Text,
-            Some("bytes") => Format::Bytes,
-            Some("avro") => {
-                self.expect(&["using", "confluent", "schema", "registry", "connection"])?;
-                let registry = self.name()?;
-                Format::Avro { registry, options: self.optional_options()? }
-            }
-            Some(_) => self.csv()?,
-            None => {
-                let name = self.identifier()?.value.to_ascii_uppercase();
-                let using = self.take(&["using", "confluent", "schema", "registry", "connection"]);
-                let registry = if using { Some(self.name()?) } else { None };
-                Format::Other { name, registry, options: self.optional_options()? }
-            }
-        })
+        Ok(
+            match self.take_one_of(&["json", "text", "bytes", "avro", "csv"]) {
+                Some("json") => Format::Json,
+                Some("text") => Format::Text,
+                Some("bytes") => Format::Bytes,
+                Some("avro") => {
+                    self.expect(&["using", "confluent", "schema", "registry", "connection"])?;
+                    let registry = self.name()?;
+                    Format::Avro {
+                        registry,
+                        options: self.optional_options()?,
+                    }
+                }
+                Some(_) => self.csv()?,
+                None => {
+                    let name = self.identifier()?.value.to_ascii_uppercase();
+                    let using =
+                        self.take(&["using", "confluent", "schema", "registry", "connection"]);
+                    let registry = if using { Some(self.name()?) } else { None };
+                    Format::Other {
+                        name,
+                        registry,
+                        options: self.optional_options()?,
+                    }
+                }
+            },
+        )
     }
 
     fn optional_options(&mut self) -> Parsed<Vec<WithOption>> {
@@ -205,7 +236,12 @@ impl Cursor<'_, '_> {
         if self.take(&["delimited", "by"]) {
             delimiter = Some(self.string()?);
         }
-        Ok(Format::Csv { columns, header, names, delimiter })
+        Ok(Format::Csv {
+            columns,
+            header,
+            names,
+            delimiter,
+        })
     }
 
     fn include(&mut self) -> Parsed<Include> {
@@ -219,7 +255,11 @@ impl Cursor<'_, '_> {
         let Some((_, what)) = KINDS.iter().find(|(word, _)| self.take(&[word])) else {
             return self.unexpected();
         };
-        let alias = if self.take(&["as"]) { Some(self.identifier()?) } else { None };
+        let alias = if self.take(&["as"]) {
+            Some(self.identifier()?)
+        } else {
+            None
+        };
         Ok(Include { what: *what, alias })
     }
 
@@ -240,7 +280,9 @@ impl Cursor<'_, '_> {
                     self.expect_token(&Token::RParen)?;
                     inline = true;
                 }
-                Envelope::Upsert { value_decoding_errors_inline: inline }
+                Envelope::Upsert {
+                    value_decoding_errors_inline: inline,
+                }
             }
             None => Envelope::Other(self.identifier()?.value.to_ascii_uppercase()),
         })
@@ -256,12 +298,20 @@ impl Cursor<'_, '_> {
         self.expect(&["tables"])?;
         let tables = self.parenthesized(|cursor| {
             let upstream = cursor.name()?;
-            let alias = if cursor.take(&["as"]) { Some(cursor.name()?) } else { None };
+            let alias = if cursor.take(&["as"]) {
+                Some(cursor.name()?)
+            } else {
+                None
+            };
             let columns = match cursor.peek(0) {
                 Token::LParen => Some(cursor.column_list()?),
                 _ => None,
             };
-            Ok(SourceTable { upstream, alias, columns })
+            Ok(SourceTable {
+                upstream,
+                alias,
+                columns,
+            })
         })?;
         Ok(SourceTables::Tables(tables))
     }
@@ -273,7 +323,11 @@ impl Cursor<'_, '_> {
         let from = self.name()?;
         self.expect(&["into"])?;
         let kind = self.identifier()?.value.to_ascii_uppercase();
-        let connection = if self.take(&["connection"]) { Some(self.name()?) } else { None };
+        let connection = if self.take(&["connection"]) {
+            Some(self.name()?)
+        } else {
+            None
+        };
         let mut sink = CreateSink {
             name,
             if_not_exists,

@@ -38,21 +38,40 @@ pub enum Statement {
     /// `CREATE SINK`.
     CreateSink(CreateSink),
     /// `CREATE SCHEMA`.
-    CreateSchema { name: ObjectName, if_not_exists: bool },
+    CreateSchema {
+        name: ObjectName,
+        if_not_exists: bool,
+    },
     /// `CREATE ROLE`, `CREATE USER`; `options` are the words after the name, as written.
-    CreateRole { name: Ident, user: bool, options: String },
+    CreateRole {
+        name: Ident,
+        user: bool,
+        options: String,
+    },
     /// `DROP ...`.
     Drop(Drop),
     /// `ALTER ... RENAME TO`.
-    AlterRename { kind: ObjectKind, name: ObjectName, if_exists: bool, new_name: Ident },
+    AlterRename {
+        kind: ObjectKind,
+        name: ObjectName,
+        if_exists: bool,
+        new_name: Ident,
+    },
     /// `COMMENT ON ... IS`; no text removes the comment.
-    Comment { kind: ObjectKind, name: ObjectName, text: Option<String> },
+    Comment {
+        kind: ObjectKind,
+        name: ObjectName,
+        text: Option<String>,
+    },
     /// `SHOW ...`.
     Show(Show),
     /// `SET ...`.
     Set(Set),
     /// `SET TRANSACTION ...`, `SET SESSION CHARACTERISTICS AS TRANSACTION ...`.
-    SetTransaction { session: bool, modes: Vec<TransactionMode> },
+    SetTransaction {
+        session: bool,
+        modes: Vec<TransactionMode>,
+    },
     /// `RESET name`, or `RESET ALL` without one.
     Reset { name: Option<String> },
     /// `DISCARD ALL|PLANS|SEQUENCES|TEMP`; the word in upper case.
@@ -78,7 +97,12 @@ pub enum Statement {
     /// `CLOSE c`, or `CLOSE ALL` without a name.
     Close { name: Option<Ident> },
     /// `PREPARE p [(types)] AS ...`; `text` is that of the inner statement.
-    Prepare { name: Ident, types: Vec<DataType>, inner: Box<Statement>, text: String },
+    Prepare {
+        name: Ident,
+        types: Vec<DataType>,
+        inner: Box<Statement>,
+        text: String,
+    },
     /// `EXECUTE p (...)`.
     Execute { name: Ident, arguments: Vec<Expr> },
     /// `DEALLOCATE p`, or `DEALLOCATE ALL` without a name.
@@ -92,7 +116,10 @@ pub enum Statement {
     /// `UNLISTEN channel`, or `UNLISTEN *` without one.
     Unlisten { channel: Option<Ident> },
     /// `NOTIFY channel [, 'payload']`.
-    Notify { channel: Ident, payload: Option<String> },
+    Notify {
+        channel: Ident,
+        payload: Option<String>,
+    },
     /// SQL that is known and not served: the statement's leading words in upper case.
     Unsupported { what: String },
 }
@@ -164,7 +191,10 @@ pub struct CopyTo {
 #[allow(clippy::large_enum_variant)]
 pub enum CopySource {
     /// A relation, with columns or all of them.
-    Table { name: ObjectName, columns: Vec<Ident> },
+    Table {
+        name: ObjectName,
+        columns: Vec<Ident>,
+    },
     /// `(SELECT ...)`.
     Query(Select),
     /// `(SUBSCRIBE ...)`.
@@ -366,7 +396,10 @@ pub struct CreateSecret {
 
 impl std::fmt::Debug for CreateSecret {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("CreateSecret").field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("CreateSecret")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -447,11 +480,23 @@ pub enum Format {
     /// `BYTES`.
     Bytes,
     /// `AVRO USING CONFLUENT SCHEMA REGISTRY CONNECTION r (...)`.
-    Avro { registry: ObjectName, options: Vec<WithOption> },
+    Avro {
+        registry: ObjectName,
+        options: Vec<WithOption>,
+    },
     /// `CSV WITH n COLUMNS` or `CSV WITH HEADER (...)`, `DELIMITED BY 'c'`.
-    Csv { columns: Option<i64>, header: bool, names: Vec<Ident>, delimiter: Option<String> },
+    Csv {
+        columns: Option<i64>,
+        header: bool,
+        names: Vec<Ident>,
+        delimiter: Option<String>,
+    },
     /// `PROTOBUF ...` or another word, in upper case; with the registry if one is used.
-    Other { name: String, registry: Option<ObjectName>, options: Vec<WithOption> },
+    Other {
+        name: String,
+        registry: Option<ObjectName>,
+        options: Vec<WithOption>,
+    },
 }
 
 /// `INCLUDE what [AS alias]`.
@@ -578,7 +623,11 @@ pub struct Drop {
 pub enum Show {
     /// `SHOW TABLES [FROM schema] [LIKE 'pattern']` and its kin; `SHOW INDEXES ON relation`,
     /// `SHOW COLUMNS FROM relation`.
-    Objects { kind: ShowKind, from: Option<ObjectName>, like: Option<String> },
+    Objects {
+        kind: ShowKind,
+        from: Option<ObjectName>,
+        like: Option<String>,
+    },
     /// `SHOW CREATE kind name`.
     Create { kind: ObjectKind, name: ObjectName },
     /// `SHOW name`: a setting, in lower case. `SHOW TIME ZONE` is `timezone`.
