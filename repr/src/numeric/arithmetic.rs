@@ -2,7 +2,7 @@
 //!
 //! The scale of a quotient follows Postgres' rule of 16 significant digits, which it counts in digits of base 10,000: see [`Magnitude`].
 
-use super::{Numeric, NumericModifier, Repr, big_digits_of, big_power_of_ten, digits_of, power_of_ten};
+use super::{INTEGRAL_DIGITS_MAX, Numeric, NumericModifier, Repr, big_digits_of, big_power_of_ten, digits_of, power_of_ten};
 use crate::{EvalError, SqlState};
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -12,8 +12,9 @@ use num_traits::{Signed, Zero};
 pub(super) const SIGNIFICANT_DIGITS_MIN: i64 = 16;
 /// Display scale a quotient, root or logarithm has at most.
 pub(super) const CHOSEN_SCALE_MAX: i64 = 1_000;
-/// `round` and `trunc` take no more digits than this.
-const ROUND_SCALE_MAX: i32 = 2_000;
+/// `round` and `trunc` look at no more digits than the format holds, and one before them.
+const ROUND_SCALE_MIN: i32 = -(INTEGRAL_DIGITS_MAX as i32) - 1;
+const ROUND_SCALE_MAX: i32 = Numeric::MAX_DISPLAY_SCALE as i32;
 
 /// The first digit of a number in base 10,000 and its place, by which Postgres chooses scales. Zero is (0, 0).
 pub(super) struct Magnitude {
@@ -245,11 +246,11 @@ impl Numeric {
 
     /// Rounds half away from zero to `scale` digits (negative: left of the point).
     pub fn round(&self, scale: i32) -> Numeric {
-        self.with_scale(scale.clamp(-ROUND_SCALE_MAX, ROUND_SCALE_MAX), Rounding::HalfAwayFromZero)
+        self.with_scale(scale.clamp(ROUND_SCALE_MIN, ROUND_SCALE_MAX), Rounding::HalfAwayFromZero)
     }
 
     pub fn truncate(&self, scale: i32) -> Numeric {
-        self.with_scale(scale.clamp(-ROUND_SCALE_MAX, ROUND_SCALE_MAX), Rounding::TowardZero)
+        self.with_scale(scale.clamp(ROUND_SCALE_MIN, ROUND_SCALE_MAX), Rounding::TowardZero)
     }
 
     pub fn ceil(&self) -> Numeric {
@@ -288,6 +289,9 @@ impl Numeric {
         };
         if shift >= 0 {
             return Numeric::from_big(unscaled * big_power_of_ten(shift as u64), kept);
+        }
+        if i64::from(shift.unsigned_abs()) > big_digits_of(&unscaled) as i64 + 1 && matches!(rounding, Rounding::HalfAwayFromZero | Rounding::TowardZero) {
+            return Numeric::finite(0, kept);
         }
         let power = big_power_of_ten(u64::from(shift.unsigned_abs()));
         let quotient = match rounding {

@@ -186,6 +186,8 @@ impl Numeric {
 
 /// The digits after `e`, with a sign; an exponent too long to matter is cut to one that overflows.
 fn parse_exponent(text: &[u8]) -> Option<i64> {
+    // Blanks before the sign pass, as in Postgres.
+    let text = text.trim_ascii_start();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),

@@ -14,6 +14,8 @@ mod functions;
 mod ordered;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_server;
 mod wire;
 
 use crate::{EvalError, SqlState};
@@ -144,7 +146,7 @@ impl Numeric {
     }
 
     /// As [`Numeric::from_big`]; too many digits on either side are `value overflows numeric format`.
-    fn from_big_checked(unscaled: BigInt, scale: i64) -> Result<Numeric, EvalError> {
+    pub fn from_big_checked(unscaled: BigInt, scale: i64) -> Result<Numeric, EvalError> {
         let scale = u16::try_from(scale).ok().filter(|scale| *scale <= Numeric::MAX_DISPLAY_SCALE).ok_or_else(overflow)?;
         // Some 3.3 bits make a digit: whatever has fewer bits than digits are allowed needs no count.
         if unscaled.bits() as i64 > INTEGRAL_DIGITS_MAX && big_digits_of(&unscaled) as i64 - i64::from(scale) > INTEGRAL_DIGITS_MAX {
@@ -186,8 +188,16 @@ impl Numeric {
         }
     }
 
+    /// The unscaled value and the scale of a finite number whose unscaled value fits.
+    pub fn to_small(&self) -> Option<(i128, u16)> {
+        match &self.0 {
+            Repr::Finite { unscaled, scale } => Some((unscaled.get(), *scale)),
+            _ => None,
+        }
+    }
+
     /// The unscaled value and the scale of a finite number; `None` for NaN and the infinities.
-    fn to_big(&self) -> Option<(BigInt, u16)> {
+    pub fn to_big(&self) -> Option<(BigInt, u16)> {
         match &self.0 {
             Repr::Finite { unscaled, scale } => Some((BigInt::from(unscaled.get()), *scale)),
             Repr::Big(big) => Some((big.unscaled.clone(), big.scale)),
