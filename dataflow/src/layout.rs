@@ -1,0 +1,1 @@
+//! Columns of encoded rows, moved without decoding.
