@@ -474,8 +474,9 @@ fn server_properties(
         ("offsets.topic.num.partitions", "1"),
         ("transaction.state.log.num.partitions", "1"),
         ("group.initial.rebalance.delay.ms", "0"),
-        // A broker that was killed registers again only when its old session has ended.
-        ("broker.session.timeout.ms", "2000"),
+        // A broker that was killed may register again only when its old session is over, by default after 9 s. Not much shorter: on a busy
+        // machine a living broker must not lose its session.
+        ("broker.session.timeout.ms", "4000"),
         ("broker.heartbeat.interval.ms", "500"),
     ]);
     all.extend(
