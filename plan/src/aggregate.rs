@@ -1,4 +1,17 @@
 //! Aggregate functions: the table, and how each is kept up to date.
+//!
+//! Three ways, [`Strategy`]: a sum that lives in the diff ([`Accumulator`]), an extremum of encoded values, or the group once more
+//! ([`finish_recomputed`]). `evaluate` and `dataflow` share all three, so they cannot differ in a result. No result depends on the order in which
+//! rows arrive: sums of floats are exact until they are rounded once.
+
+mod accumulator;
+mod exact;
+mod recomputed;
+mod table;
+
+pub use accumulator::{Accumulator, Accumulators};
+pub use recomputed::finish_recomputed;
+pub use table::{all, lookup};
 
 use crate::Scalar;
 use repr::{ColumnType, SortDirection, Type};
@@ -39,6 +52,7 @@ impl std::fmt::Debug for AggregateFunction {
 
 pub struct AggregateEntry {
     pub name: &'static str,
+    /// May hold pseudo-types; empty for `count(*)`.
     pub arguments: Vec<Type>,
     pub result: Type,
     /// The result over no rows is not NULL (`count`).
@@ -76,10 +90,40 @@ pub enum AggregateKind {
     AnyValue,
 }
 
-/// All entries of a name; empty if there is none.
-pub fn lookup(_name: &str) -> &'static [&'static AggregateEntry] {
-    todo!()
+impl AggregateEntry {
+    /// The result's type for actual argument types. `count` is never NULL; `any_value` of what is never NULL is not NULL either, since a group has a
+    /// row (a caller with a FILTER makes it nullable); everything else is NULL over NULLs alone.
+    pub fn result_type(&self, arguments: &[ColumnType]) -> ColumnType {
+        let argument = arguments.first();
+        let column_type = match (&self.result, argument) {
+            (Type::AnyArray, Some(argument)) if self.kind == AggregateKind::ArrayAgg => ColumnType::new(Type::Array(Box::new(argument.scalar.clone()))),
+            (Type::AnyArray | Type::AnyElement, Some(argument)) => argument.clone(),
+            (result, _) => ColumnType::new(result.clone()),
+        };
+        match self.kind {
+            AggregateKind::CountAll | AggregateKind::Count => column_type.not_null(),
+            AggregateKind::AnyValue => column_type,
+            _ => column_type.nullable(true),
+        }
+    }
 }
-pub fn all() -> &'static [&'static AggregateEntry] {
-    todo!()
+
+impl Aggregate {
+    /// How this aggregate is kept up to date. DISTINCT changes it for what is not an extremum: the group is computed again, unless the caller removes
+    /// duplicates first and asks the entry itself.
+    pub fn strategy(&self) -> Strategy {
+        match self.function.0.strategy {
+            Strategy::Accumulable if self.distinct => Strategy::Recomputed,
+            strategy => strategy,
+        }
+    }
+    /// Visits the arguments, the filter and the sort keys.
+    pub fn for_each_scalar<'a>(&'a self, visit: &mut dyn FnMut(&'a Scalar)) {
+        self.arguments.iter().chain(&self.filter).for_each(&mut *visit);
+        self.order.iter().for_each(|(scalar, _)| visit(scalar));
+    }
+    pub fn for_each_scalar_mut(&mut self, visit: &mut dyn FnMut(&mut Scalar)) {
+        self.arguments.iter_mut().chain(&mut self.filter).for_each(&mut *visit);
+        self.order.iter_mut().for_each(|(scalar, _)| visit(scalar));
+    }
 }
