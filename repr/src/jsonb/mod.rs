@@ -308,11 +308,13 @@ impl<'a> Jsonb<'a> {
         }
         None
     }
-    /// Negative positions count from the end. `None` also when this is no array.
+    /// `->` with a number. Negative positions count from the end. `None` for an object; a scalar is to Postgres here an array of itself.
     pub fn get_element(self, position: i64) -> Option<Jsonb<'a>> {
         let mut reader = Reader(self.0);
-        if reader.kind() != ARRAY {
-            return None;
+        match reader.kind() {
+            ARRAY => {}
+            OBJECT | EMPTY_ARRAY_AT_TOP => return None,
+            _ => return (position == 0 || position == -1).then_some(self),
         }
         let count = reader.count() as i64;
         let position = if position < 0 { position.checked_add(count)? } else { position };

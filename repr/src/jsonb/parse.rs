@@ -150,12 +150,11 @@ impl<'a> Parser<'a> {
                 Some(b'\\') => match self.byte(position + 1) {
                     None => return Err(self.invalid_token(position + 1)),
                     Some(b'u') => {
-                        let hexadecimal = (position + 2..position + 6).all(|digit| self.byte(digit).is_some_and(|byte| byte.is_ascii_hexdigit()));
-                        if !hexadecimal {
-                            return Err(match self.text.len() < position + 6 {
-                                true => self.invalid_token(self.text.len()),
-                                false => syntax_error("\"\\u\" must be followed by four hexadecimal digits."),
-                            });
+                        let wrong = (position + 2..position + 6).find(|digit| !self.byte(*digit).is_some_and(|byte| byte.is_ascii_hexdigit()));
+                        match wrong {
+                            Some(digit) if digit >= self.text.len() => return Err(self.invalid_token(digit)),
+                            Some(_) => return Err(syntax_error("\"\\u\" must be followed by four hexadecimal digits.")),
+                            None => {}
                         }
                         position += 6;
                     }
@@ -254,12 +253,7 @@ impl<'a> Parser<'a> {
         let mut token = self.next()?;
         if token != Token::Punctuation(b']') {
             loop {
-                match token {
-                    Token::Punctuation(b'{' | b'[') | Token::String | Token::Number | Token::True | Token::False | Token::Null => self.value(token, depth + 1)?,
-                    // Postgres names the bracket only where the array may still be empty.
-                    _ if count == 0 => return Err(self.expected("array element or \"]\"", token)),
-                    _ => return Err(self.expected("JSON value", token)),
-                }
+                self.value(token, depth + 1)?;
                 count += 1;
                 match self.next()? {
                     Token::Punctuation(b',') => token = self.next()?,
