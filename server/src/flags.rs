@@ -1,0 +1,43 @@
+//! The command line; each flag is an environment variable too (`--data-dir` is `TIDEMARK_DATA_DIR`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Postgres-wire materialized views over change-data-capture topics.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "tidemark", version)]
+pub struct Flags {
+    /// Where the log is kept.
+    #[arg(long, env = "TIDEMARK_DATA_DIR", default_value = "./tidemark-data")]
+    pub data_dir: PathBuf,
+    /// Address of the Postgres protocol. Port 0 takes a free one.
+    #[arg(long, env = "TIDEMARK_LISTEN", default_value = "127.0.0.1:6875")]
+    pub listen: SocketAddr,
+    /// Address of HTTP (metrics, health). Port 0 takes a free one.
+    #[arg(long, env = "TIDEMARK_HTTP_LISTEN", default_value = "127.0.0.1:6876")]
+    pub http_listen: SocketAddr,
+    /// Threads that maintain views.
+    #[arg(long, env = "TIDEMARK_WORKERS", default_value_t = 1)]
+    pub workers: usize,
+    /// Accept connections without a password on addresses other than loopback.
+    #[arg(long, env = "TIDEMARK_INSECURE")]
+    pub insecure: bool,
+    /// The password of user `tidemark`; without one, only loopback is served (or --insecure said).
+    #[arg(long, env = "TIDEMARK_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Certificate chain (PEM) for TLS.
+    #[arg(long, env = "TIDEMARK_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) for TLS.
+    #[arg(long, env = "TIDEMARK_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Refuse connections without TLS.
+    #[arg(long, env = "TIDEMARK_TLS_REQUIRED", requires = "tls_cert")]
+    pub tls_required: bool,
+    /// Which log lines are written (to standard error), in the syntax of `tracing`'s EnvFilter.
+    #[arg(long, env = "TIDEMARK_LOG_FILTER", default_value = "info")]
+    pub log_filter: String,
+    /// Log lines as JSON.
+    #[arg(long, env = "TIDEMARK_LOG_JSON")]
+    pub log_json: bool,
+}

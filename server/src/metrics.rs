@@ -1,0 +1,2 @@
+//! Counters and gauges, rendered for Prometheus by /metrics.
+pub struct Metrics {}
