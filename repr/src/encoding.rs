@@ -4,6 +4,9 @@
 //! follows tells its end from an escaped zero, and no tag is 0xFF); [`check_row`] accepts nothing that the other functions panic on. Those trust their
 //! input: rows are made by [`write`] or have passed [`check_row`].
 
+#[cfg(test)]
+mod tests;
+
 use crate::row::SortDirection;
 use crate::temporal::MICROS_PER_DAY;
 use crate::{Array, Date, Datum, EvalError, Interval, Jsonb, Numeric, RowRef, SqlState, SqlTimestamp, SqlTimestampTz, Time, array, jsonb};
