@@ -1,6 +1,29 @@
 //! Dates and times as Postgres keeps them: days and microseconds from 2000-01-01, proleptic Gregorian, with infinities.
+//!
+//! * `calendar` turns days into years, months and days and back, and knows the limits of each type;
+//! * `zone` is [`TimeZone`]; `tokens`, `parse` and `interval` read text as Postgres does with `DateStyle = ISO, MDY`; `format` writes it;
+//! * `arithmetic` and `fields` hold what the SQL operators and functions over these types compute.
+//!
+//! Nothing here reads a clock: what `now` means in input is a parameter.
 
-use crate::EvalError;
+mod abbreviations;
+mod arithmetic;
+mod calendar;
+mod fields;
+mod format;
+mod interval;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod zone;
+
+pub use arithmetic::*;
+pub use calendar::{Civil, civil_from_days, days_from_civil, days_in_month, is_leap_year};
+pub use fields::*;
+pub use format::{write_date, write_interval, write_time, write_timestamp, write_timestamptz};
+pub use interval::parse_interval;
+pub use parse::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
 
 /// Days since 2000-01-01. `i32::MAX` and `i32::MIN` are the infinities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,20 +61,6 @@ pub const UNIX_TO_POSTGRES_EPOCH_DAYS: i32 = 10_957;
 /// Microseconds from 1970-01-01 to 2000-01-01.
 pub const UNIX_TO_POSTGRES_EPOCH_MICROS: i64 = UNIX_TO_POSTGRES_EPOCH_DAYS as i64 * MICROS_PER_DAY;
 
-#[rustfmt::skip]
-impl TimeZone {
-    pub const UTC: TimeZone = TimeZone::Fixed(0);
-    /// `UTC`, `Europe/Berlin`, `+02`, `-05:30`, abbreviations Postgres knows; the error is Postgres' (`time zone "x" not recognized`, 22023).
-    pub fn parse(_name: &str) -> Result<TimeZone, EvalError> { todo!() }
-    /// Seconds east of UTC at an instant.
-    pub fn offset_at(self, _instant: SqlTimestampTz) -> i32 { todo!() }
-    /// Local wall clock time at an instant.
-    pub fn to_local(self, _instant: SqlTimestampTz) -> SqlTimestamp { todo!() }
-    /// The instant of a local wall clock time, with Postgres' choices in gaps and overlaps.
-    pub fn to_instant(self, _local: SqlTimestamp) -> Result<SqlTimestampTz, EvalError> { todo!() }
-    pub fn name(self) -> String { todo!() }
-}
-
 impl PartialEq for Interval {
     fn eq(&self, other: &Interval) -> bool {
         self.cmp(other).is_eq()
@@ -73,7 +82,32 @@ impl std::hash::Hash for Interval {
         self.length_micros().hash(state)
     }
 }
+impl Date {
+    pub const INFINITY: Date = Date(i32::MAX);
+    pub const NEGATIVE_INFINITY: Date = Date(i32::MIN);
+    pub fn is_finite(self) -> bool {
+        self != Self::INFINITY && self != Self::NEGATIVE_INFINITY
+    }
+}
+impl SqlTimestamp {
+    pub const INFINITY: SqlTimestamp = SqlTimestamp(i64::MAX);
+    pub const NEGATIVE_INFINITY: SqlTimestamp = SqlTimestamp(i64::MIN);
+    pub fn is_finite(self) -> bool {
+        self != Self::INFINITY && self != Self::NEGATIVE_INFINITY
+    }
+}
+impl SqlTimestampTz {
+    pub const INFINITY: SqlTimestampTz = SqlTimestampTz(i64::MAX);
+    pub const NEGATIVE_INFINITY: SqlTimestampTz = SqlTimestampTz(i64::MIN);
+    pub fn is_finite(self) -> bool {
+        self != Self::INFINITY && self != Self::NEGATIVE_INFINITY
+    }
+}
 impl Interval {
+    pub const ZERO: Interval = Interval { months: 0, days: 0, micros: 0 };
+    pub fn new(months: i32, days: i32, micros: i64) -> Interval {
+        Interval { months, days, micros }
+    }
     /// The length by which intervals compare.
     pub fn length_micros(&self) -> i128 {
         (i128::from(self.months) * 30 + i128::from(self.days)) * i128::from(MICROS_PER_DAY) + i128::from(self.micros)
