@@ -18,6 +18,8 @@ use std::cmp::Ordering;
 
 /// How many bytes a row keeps inside itself.
 const INLINE_BYTES_MAX: usize = 23;
+/// How many of its first bytes a longer row keeps inside itself.
+const HEAP_PREFIX_BYTES: usize = 7;
 /// A packing buffer that has grown beyond this is given back, lest one huge row cost its thread that memory for ever.
 const PACK_BUFFER_BYTES_MAX: usize = 1 << 16;
 
@@ -28,24 +30,28 @@ const PACK_BUFFER_BYTES_MAX: usize = 1 << 16;
 #[repr(align(8))]
 pub struct Row(Repr);
 
-/// The compiler tells the variants apart by the values `InlineLength` does not have. For that `Heap` must leave the place of `length` free, which it
-/// does only if it is 23 bytes wide: hence the packed box.
+/// The compiler tells the variants apart by the values `InlineLength` does not have. For that `Heap` must leave the place of `Inline`'s length free,
+/// which it does only if it is 23 bytes wide: hence the packing.
 #[derive(Clone)]
 enum Repr {
-    /// Bytes beyond the length are zero, and the length counts as the 24th byte: then comparing the 24 bytes is comparing the rows. Where one row has ended
-    /// the other has either a byte above zero, which decides, or only zeros, and then the length decides.
-    Inline { bytes: [u8; INLINE_BYTES_MAX], length: InlineLength },
-    /// More than 23 bytes, of which `prefix` repeats the first seven.
-    Heap { prefix: [u8; 7], bytes: PackedBox },
+    Inline(Inline),
+    Heap(Heap),
 }
 
-#[repr(C, packed)]
-struct PackedBox(Box<[u8]>);
+/// Bytes beyond the length are zero, and the length counts as the 24th byte: then comparing the 24 bytes is comparing the rows. Where one row has ended
+/// the other has either a byte above zero, which decides, or only zeros, and then the length decides.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Inline {
+    bytes: [u8; INLINE_BYTES_MAX],
+    length: InlineLength,
+}
 
-impl Clone for PackedBox {
-    fn clone(&self) -> PackedBox {
-        PackedBox(Box::from(&*self.0))
-    }
+/// More than 23 bytes, of which `prefix` repeats the first seven.
+#[repr(C, packed)]
+struct Heap {
+    bytes: Box<[u8]>,
+    prefix: [u8; HEAP_PREFIX_BYTES],
 }
 
 /// A number up to 23 whose other bit patterns the compiler may use.
@@ -66,22 +72,43 @@ thread_local! {
     static PACK_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The inline bytes with their length as three words that order as the row does.
-#[inline(always)]
-fn inline_words(bytes: &[u8; INLINE_BYTES_MAX], length: InlineLength) -> [u64; 3] {
-    let word = |at: usize| {
-        let mut chunk = [0; 8];
-        chunk.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_be_bytes(chunk)
-    };
-    // The last word overlaps the one before it by the byte that is shifted out.
-    [word(0), word(8), (word(15) << 8) | length as u64]
+impl Inline {
+    /// Three words that order as the row does.
+    #[inline(always)]
+    fn words(&self) -> [u64; 3] {
+        let word = |at: usize| {
+            let mut chunk = [0; 8];
+            chunk.copy_from_slice(&self.bytes[at..at + 8]);
+            u64::from_be_bytes(chunk)
+        };
+        // The last word overlaps the one before it by the byte that is shifted out.
+        [word(0), word(8), (word(15) << 8) | self.length as u64]
+    }
+}
+
+impl Heap {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        // The field itself may stand at any address, so it cannot be borrowed; what it points to can.
+        &*self.bytes
+    }
+    #[inline(always)]
+    fn prefix_word(&self) -> u64 {
+        let prefix = self.prefix;
+        u64::from_be_bytes([0, prefix[0], prefix[1], prefix[2], prefix[3], prefix[4], prefix[5], prefix[6]])
+    }
+}
+
+impl Clone for Heap {
+    fn clone(&self) -> Heap {
+        Heap { bytes: Box::from(self.bytes()), prefix: self.prefix }
+    }
 }
 
 impl Row {
     /// The row without columns.
     pub const fn empty() -> Row {
-        Row(Repr::Inline { bytes: [0; INLINE_BYTES_MAX], length: InlineLength::L0 })
+        Row(Repr::Inline(Inline { bytes: [0; INLINE_BYTES_MAX], length: InlineLength::L0 }))
     }
     pub fn pack<'a>(datums: impl IntoIterator<Item = Datum<'a>>) -> Row {
         // Taken, not borrowed: the iterator may pack rows itself.
@@ -103,21 +130,21 @@ impl Row {
             Some(&length) => {
                 let mut inline = [0; INLINE_BYTES_MAX];
                 inline[..bytes.len()].copy_from_slice(bytes);
-                Row(Repr::Inline { bytes: inline, length })
+                Row(Repr::Inline(Inline { bytes: inline, length }))
             }
             None => Row::on_heap(Box::from(bytes)),
         }
     }
     fn on_heap(bytes: Box<[u8]>) -> Row {
-        let mut prefix = [0; 7];
-        prefix.copy_from_slice(&bytes[..7]);
-        Row(Repr::Heap { prefix, bytes: PackedBox(bytes) })
+        let mut prefix = [0; HEAP_PREFIX_BYTES];
+        prefix.copy_from_slice(&bytes[..HEAP_PREFIX_BYTES]);
+        Row(Repr::Heap(Heap { bytes, prefix }))
     }
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { bytes, length } => &bytes[..*length as usize],
-            Repr::Heap { bytes, .. } => &*bytes.0,
+            Repr::Inline(inline) => &inline.bytes[..inline.length as usize],
+            Repr::Heap(heap) => heap.bytes(),
         }
     }
     #[allow(clippy::should_implement_trait)] // `AsRef` cannot return a `RowRef`.
@@ -139,8 +166,8 @@ impl Row {
     /// Bytes of heap this row owns beside its 24.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Repr::Inline { .. } => 0,
-            Repr::Heap { bytes, .. } => bytes.0.len(),
+            Repr::Inline(_) => 0,
+            Repr::Heap(heap) => heap.bytes().len(),
         }
     }
 }
@@ -149,12 +176,12 @@ impl PartialEq for Row {
     #[inline]
     fn eq(&self, other: &Row) -> bool {
         match (&self.0, &other.0) {
-            (Repr::Inline { bytes: left, length: left_length }, Repr::Inline { bytes: right, length: right_length }) => {
-                inline_words(left, *left_length) == inline_words(right, *right_length)
+            (Repr::Inline(left), Repr::Inline(right)) => {
+                let (left, right) = (left.words(), right.words());
+                // Without branches: which word differs does not matter.
+                (left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) == 0
             }
-            (Repr::Heap { prefix: left, bytes: left_bytes }, Repr::Heap { prefix: right, bytes: right_bytes }) => {
-                left == right && left_bytes.0[..] == right_bytes.0[..]
-            }
+            (Repr::Heap(left), Repr::Heap(right)) => left.prefix_word() == right.prefix_word() && left.bytes() == right.bytes(),
             // A row's length decides where it lives.
             _ => false,
         }
@@ -171,12 +198,18 @@ impl Ord for Row {
     #[inline]
     fn cmp(&self, other: &Row) -> Ordering {
         match (&self.0, &other.0) {
-            (Repr::Inline { bytes: left, length: left_length }, Repr::Inline { bytes: right, length: right_length }) => {
-                inline_words(left, *left_length).cmp(&inline_words(right, *right_length))
+            (Repr::Inline(left), Repr::Inline(right)) => {
+                let (left, right) = (left.words(), right.words());
+                // Word by word: comparing the arrays goes through memory.
+                if left[0] != right[0] {
+                    left[0].cmp(&right[0])
+                } else if left[1] != right[1] {
+                    left[1].cmp(&right[1])
+                } else {
+                    left[2].cmp(&right[2])
+                }
             }
-            (Repr::Heap { prefix: left, bytes: left_bytes }, Repr::Heap { prefix: right, bytes: right_bytes }) => {
-                left.cmp(right).then_with(|| left_bytes.0[..].cmp(&right_bytes.0[..]))
-            }
+            (Repr::Heap(left), Repr::Heap(right)) => left.prefix_word().cmp(&right.prefix_word()).then_with(|| left.bytes().cmp(right.bytes())),
             _ => self.as_bytes().cmp(other.as_bytes()),
         }
     }
@@ -186,12 +219,8 @@ impl std::hash::Hash for Row {
     #[inline]
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         match &self.0 {
-            Repr::Inline { bytes, length } => {
-                for word in inline_words(bytes, *length) {
-                    state.write_u64(word);
-                }
-            }
-            Repr::Heap { bytes, .. } => state.write(&*bytes.0),
+            Repr::Inline(inline) => inline.words().into_iter().for_each(|word| state.write_u64(word)),
+            Repr::Heap(heap) => state.write(heap.bytes()),
         }
     }
 }
