@@ -1,1 +1,134 @@
-//! (in work)
+//! The Postgres protocol, version 3.0, over TCP and TLS. The only module that names the `pgwire` crate: its messages, its codec and its SCRAM.
+//!
+//! The loop is our own. Three rules the crate's default loop does not keep:
+//! * **Flush only when about to wait**: a pipeline of Parse, Bind, Describe, Execute, Sync costs one write.
+//! * **A row is sent when it exists**: a subscription's rows leave as soon as there is nothing more to add to them.
+//! * **A client that goes away is noticed** while its statement runs, and so is its cancel request.
+//!
+//! Bounds: [`CONNECTIONS_MAX`], [`STARTUP_TIMEOUT`], [`INPUT_AHEAD_BYTES_MAX`] of pipelined input while a statement runs, [`OUTPUT_BYTES_MAX`] of output before a flush.
+
+mod auth;
+mod connection;
+mod copy;
+mod message;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use crate::session::Cancel;
+use crate::{Error, Shared};
+use connection::Connection;
+use rand::Rng;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+pub use auth::Passwords;
+pub use tls::Tls;
+
+/// Clients served at a time; one more is told 53300.
+pub const CONNECTIONS_MAX: usize = 512;
+/// A client which has not said who it is by then is disconnected.
+pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Input read ahead of a running statement; a client that pipelines more waits.
+pub const INPUT_AHEAD_BYTES_MAX: usize = 1 << 20;
+/// Output is written out when it reaches this size.
+pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// What all connections share.
+pub struct Wire {
+    pub shared: Arc<Shared>,
+    pub passwords: Option<Passwords>,
+    pub tls: Option<Tls>,
+    pub tls_required: bool,
+    cancels: Mutex<HashMap<i32, (i32, Arc<Cancel>)>>,
+    next_pid: AtomicI32,
+    slots: Arc<Semaphore>,
+}
+
+impl Wire {
+    pub fn new(shared: Arc<Shared>, passwords: Option<Passwords>, tls: Option<Tls>, tls_required: bool) -> Wire {
+        Wire {
+            shared,
+            passwords,
+            tls,
+            tls_required,
+            cancels: Mutex::default(),
+            next_pid: AtomicI32::new(1),
+            slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        }
+    }
+
+    /// Registers a session for cancel requests: its pid and secret.
+    fn register(&self, cancel: Arc<Cancel>, pid: i32) -> i32 {
+        let secret = rand::rng().random::<i32>();
+        self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(pid, (secret, cancel));
+        secret
+    }
+
+    fn unregister(&self, pid: i32) {
+        self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&pid);
+    }
+
+    /// A wrong key does nothing, and says nothing: the answer would tell who is connected.
+    fn cancel(&self, pid: i32, secret: i32) {
+        let cancels = self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((known, cancel)) = cancels.get(&pid)
+            && *known == secret
+        {
+            cancel.cancel();
+        }
+    }
+
+    fn next_pid(&self) -> i32 {
+        self.next_pid.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Serves clients until the listener fails or the task is dropped.
+pub async fn serve(listener: TcpListener, wire: Arc<Wire>) -> std::io::Result<()> {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: the connections there are go on, and the next accept may work.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let wire = wire.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serve_one(stream, wire).await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+        });
+    }
+}
+
+async fn serve_one(stream: TcpStream, wire: Arc<Wire>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let slot = wire.slots.clone().try_acquire_owned().ok();
+    let Some(mut connection) = tokio::time::timeout(STARTUP_TIMEOUT, Connection::negotiate(stream, &wire)).await.unwrap_or(Ok(None))? else {
+        return Ok(());
+    };
+    if slot.is_none() {
+        connection.message().error(&Error::fatal("53300", "sorry, too many clients already").with_hint(format!("The server serves {CONNECTIONS_MAX} clients at a time.")));
+        return connection.flush().await;
+    }
+    let gauge = wire.shared.metrics.connection_opened();
+    let pid = wire.next_pid();
+    let session = match tokio::time::timeout(STARTUP_TIMEOUT, connection.authenticate(&wire, pid)).await {
+        Ok(Ok(Some(session))) => session,
+        Ok(Ok(None)) | Err(_) => return Ok(()),
+        Ok(Err(error)) => return Err(error),
+    };
+    let result = connection.serve(session, &wire).await;
+    wire.unregister(pid);
+    drop(gauge);
+    result
+}
