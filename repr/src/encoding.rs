@@ -21,15 +21,11 @@ const ESCAPED: u8 = 0xFF;
 // The tags. They are on disk: never change one, never use one again.
 const FALSE: u8 = 0x02;
 const TRUE: u8 = 0x03;
-const INT2: u8 = 0x04;
-const INT4: u8 = 0x05;
-const INT8: u8 = 0x06;
 const FLOAT4: u8 = 0x07;
 const FLOAT8: u8 = 0x08;
 const NUMERIC: u8 = 0x09;
 const TEXT: u8 = 0x0A;
 const BYTEA: u8 = 0x0B;
-const DATE: u8 = 0x0C;
 const TIME: u8 = 0x0D;
 const TIMESTAMP: u8 = 0x0E;
 const TIMESTAMP_TZ: u8 = 0x0F;
@@ -39,6 +35,19 @@ const JSONB: u8 = 0x12;
 const OID: u8 = 0x13;
 const ARRAY: u8 = 0x14;
 const RECORD: u8 = 0x15;
+// Integers: the tag of zero, and around it those of the widths (see `put_integer`).
+const INT2: u8 = 0x23;
+const INT2_LOW: u8 = INT2 - 3;
+const INT2_HIGH: u8 = INT2 + 2;
+const INT4: u8 = 0x2B;
+const INT4_LOW: u8 = INT4 - 5;
+const INT4_HIGH: u8 = INT4 + 4;
+const INT8: u8 = 0x39;
+const INT8_LOW: u8 = INT8 - 9;
+const INT8_HIGH: u8 = INT8 + 8;
+const DATE: u8 = 0x47;
+const DATE_LOW: u8 = DATE - 5;
+const DATE_HIGH: u8 = DATE + 4;
 const NULL: u8 = 0xFE;
 
 /// In sort keys only: a NULL that comes before every value. (0xFE is after every value, also when the values' bytes are inverted.)
@@ -51,24 +60,36 @@ const INTERVAL_LENGTH_BYTES: usize = 10;
 /// Makes an interval's length a positive number of 80 bits.
 const INTERVAL_LENGTH_BIAS: i128 = 1 << 79;
 
+/// The integer types: the tag of zero and the bytes of the widest value.
+const INTEGERS: [(u8, u8); 4] = [(INT2, 2), (INT4, 4), (INT8, 8), (DATE, 4)];
+// The tags of no two types meet.
+const _: () = assert!(RECORD < INT2_LOW && INT2_HIGH < INT4_LOW && INT4_HIGH < INT8_LOW && INT8_HIGH < DATE_LOW && DATE_HIGH < NULL);
+
 /// Total length of the datums of each tag, 0 where the payload decides.
 const FIXED_LENGTHS: [u8; 256] = {
     let mut lengths = [0; 256];
     lengths[FALSE as usize] = 1;
     lengths[TRUE as usize] = 1;
     lengths[NULL as usize] = 1;
-    lengths[INT2 as usize] = 3;
-    lengths[INT4 as usize] = 5;
     lengths[FLOAT4 as usize] = 5;
-    lengths[DATE as usize] = 5;
     lengths[OID as usize] = 5;
-    lengths[INT8 as usize] = 9;
     lengths[FLOAT8 as usize] = 9;
     lengths[TIME as usize] = 9;
     lengths[TIMESTAMP as usize] = 9;
     lengths[TIMESTAMP_TZ as usize] = 9;
     lengths[UUID as usize] = 17;
     lengths[INTERVAL as usize] = 1 + INTERVAL_LENGTH_BYTES as u8 + 8;
+    let mut integer = 0;
+    while integer < INTEGERS.len() {
+        let (zero, width_max) = INTEGERS[integer];
+        let mut width = 0;
+        while width <= width_max {
+            lengths[(zero + width) as usize] = 1 + width;
+            lengths[(zero - 1 - width) as usize] = 1 + width;
+            width += 1;
+        }
+        integer += 1;
+    }
     lengths
 };
 
@@ -79,10 +100,6 @@ pub(crate) fn corrupt() -> ! {
     panic!("a row holds bytes that are not a row's encoding: it was made without RowRef::check")
 }
 
-#[inline(always)]
-fn flip16(value: i16) -> [u8; 2] {
-    (value as u16 ^ 1 << 15).to_be_bytes()
-}
 #[inline(always)]
 pub(crate) fn flip32(value: i32) -> [u8; 4] {
     (value as u32 ^ 1 << 31).to_be_bytes()
@@ -130,15 +147,42 @@ fn put<const N: usize>(out: &mut Vec<u8>, tag: u8, payload: [u8; N]) {
     out.extend_from_slice(&payload);
 }
 
+/// Appends an integer as its significant bytes behind a tag that tells their number: more bytes are further from zero. Small numbers, as most keys and
+/// counts are, take few bytes, so that more rows fit inline and the first bytes of the others differ.
+#[inline(always)]
+fn put_integer(out: &mut Vec<u8>, zero: u8, value: i64) {
+    let magnitude = value ^ value >> 63;
+    let width = (71 - magnitude.leading_zeros()) / 8;
+    let tag = if value < 0 { zero - 1 - width as u8 } else { zero + width as u8 };
+    // Eight bytes are written and the insignificant ones taken back: no loop, no branch.
+    put(out, tag, value.wrapping_shl(64 - 8 * width).to_be_bytes());
+    out.truncate(out.len() - 8 + width as usize);
+}
+
+/// Reads what [`put_integer`] wrote behind `tag`.
+#[inline(always)]
+fn read_integer(tag: u8, zero: u8, bytes: &[u8]) -> (i64, &[u8]) {
+    let negative = tag < zero;
+    let width = usize::from(if negative { zero - 1 - tag } else { tag - zero });
+    let (significant, rest) = split(bytes, width);
+    let word = match bytes.first_chunk::<8>() {
+        // The usual case: other datums follow, so that one load serves.
+        Some(chunk) => u64::from_be_bytes(*chunk).checked_shr(64 - 8 * width as u32).unwrap_or(0),
+        None => significant.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    let sign = if negative { u64::MAX.checked_shl(8 * width as u32).unwrap_or(0) } else { 0 };
+    ((word | sign) as i64, rest)
+}
+
 /// Appends a datum.
 #[inline]
 pub(crate) fn write(datum: &Datum<'_>, out: &mut Vec<u8>) {
     match datum {
         Datum::Null => out.push(NULL),
         Datum::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
-        Datum::Int2(value) => put(out, INT2, flip16(*value)),
-        Datum::Int4(value) => put(out, INT4, flip32(*value)),
-        Datum::Int8(value) => put(out, INT8, flip64(*value)),
+        Datum::Int2(value) => put_integer(out, INT2, i64::from(*value)),
+        Datum::Int4(value) => put_integer(out, INT4, i64::from(*value)),
+        Datum::Int8(value) => put_integer(out, INT8, *value),
         Datum::Float4(value) => put(out, FLOAT4, float32(*value)),
         Datum::Float8(value) => put(out, FLOAT8, float64(*value)),
         Datum::Numeric(value) => {
@@ -153,7 +197,7 @@ pub(crate) fn write(datum: &Datum<'_>, out: &mut Vec<u8>) {
             out.push(END);
         }
         Datum::Bytea(bytes) => write_bytea(bytes, out),
-        Datum::Date(Date(value)) => put(out, DATE, flip32(*value)),
+        Datum::Date(Date(value)) => put_integer(out, DATE, i64::from(*value)),
         Datum::Time(Time(value)) => put(out, TIME, flip64(*value)),
         Datum::Timestamp(SqlTimestamp(value)) => put(out, TIMESTAMP, flip64(*value)),
         Datum::TimestampTz(SqlTimestampTz(value)) => put(out, TIMESTAMP_TZ, flip64(*value)),
@@ -239,9 +283,18 @@ pub(crate) fn read(bytes: &[u8]) -> (Datum<'_>, &[u8]) {
         NULL => (Datum::Null, bytes),
         FALSE => (Datum::Bool(false), bytes),
         TRUE => (Datum::Bool(true), bytes),
-        INT2 => fixed!(Datum::Int2, |chunk| (u16::from_be_bytes(chunk) ^ 1 << 15) as i16),
-        INT4 => fixed!(Datum::Int4, unflip32),
-        INT8 => fixed!(Datum::Int8, unflip64),
+        INT2_LOW..=INT2_HIGH => {
+            let (value, rest) = read_integer(tag, INT2, bytes);
+            (Datum::Int2(value as i16), rest)
+        }
+        INT4_LOW..=INT4_HIGH => {
+            let (value, rest) = read_integer(tag, INT4, bytes);
+            (Datum::Int4(value as i32), rest)
+        }
+        INT8_LOW..=INT8_HIGH => {
+            let (value, rest) = read_integer(tag, INT8, bytes);
+            (Datum::Int8(value), rest)
+        }
         FLOAT4 => fixed!(Datum::Float4, unfloat32),
         FLOAT8 => fixed!(Datum::Float8, unfloat64),
         NUMERIC => {
@@ -259,7 +312,10 @@ pub(crate) fn read(bytes: &[u8]) -> (Datum<'_>, &[u8]) {
             let (escaped, rest) = split(bytes, bytea_length(bytes));
             (Datum::Bytea(unescape(&escaped[..escaped.len() - 1])), rest)
         }
-        DATE => fixed!(Datum::Date, |chunk| Date(unflip32(chunk))),
+        DATE_LOW..=DATE_HIGH => {
+            let (value, rest) = read_integer(tag, DATE, bytes);
+            (Datum::Date(Date(value as i32)), rest)
+        }
         TIME => fixed!(Datum::Time, |chunk| Time(unflip64(chunk))),
         TIMESTAMP => fixed!(Datum::Timestamp, |chunk| SqlTimestamp(unflip64(chunk))),
         TIMESTAMP_TZ => fixed!(Datum::TimestampTz, |chunk| SqlTimestampTz(unflip64(chunk))),
@@ -499,9 +555,27 @@ fn check_datum(bytes: &[u8], depth: usize) -> Result<&[u8], Flaw> {
             }
         }
         RECORD => check_end(check_datums(payload, depth + 1)?),
+        // Equal values must not have two encodings.
+        _ if !is_shortest_integer(tag, payload) => flaw(bytes, "an integer has the wrong width"),
+        FLOAT4 if payload.first_chunk().is_some_and(|chunk| float32(unfloat32(*chunk)) != *chunk) => flaw(bytes, "not the encoding of NaN"),
+        FLOAT8 if payload.first_chunk().is_some_and(|chunk| float64(unfloat64(*chunk)) != *chunk) => flaw(bytes, "not the encoding of NaN"),
         _ => match FIXED_LENGTHS[tag as usize] {
             0 => flaw(bytes, "no datum has this tag"),
             length => after(Some(length as usize - 1), "a datum ends too early"),
         },
+    }
+}
+
+/// Whether an integer has no byte too many and fits its type. True for the tags of other types.
+fn is_shortest_integer(tag: u8, payload: &[u8]) -> bool {
+    let Some(&(zero, width_max)) = INTEGERS.iter().find(|(zero, width_max)| (zero - 1 - width_max..=zero + width_max).contains(&tag)) else { return true };
+    let negative = tag < zero;
+    let width = if negative { zero - 1 - tag } else { tag - zero };
+    match payload.first() {
+        Some(&first) if width > 0 => {
+            let (fill, sign_bit) = (if negative { 0xFF } else { 0 }, first >> 7 == 1);
+            first != fill && (width < width_max || sign_bit == negative)
+        }
+        _ => true,
     }
 }

@@ -3,7 +3,7 @@
 //! # Encoding
 //! A row is the concatenation of its datums; each starts with a tag byte (so that a row describes itself; NULL has the highest tag, 0xFE; 0x00, 0x01 and
 //! 0xFF are never tags) followed by a payload whose byte order is the SQL order and which delimits itself:
-//! integers big-endian with the sign bit flipped; floats with Postgres' total order (-0 written as 0 only by `canonical`, NaN highest); text as UTF-8 ended by 0x00
+//! integers as their significant bytes (the tag tells how many, and the sign); times and timestamps big-endian with the sign bit flipped; floats with Postgres' total order (-0 written as 0 only by `canonical`, NaN highest); text as UTF-8 ended by 0x00
 //! (Postgres' text holds no zero byte); bytea with 0x00 escaped as 0x00 0xFF and ended by 0x00; numeric by class, exponent and digits, then its display scale;
 //! intervals by their normalised length, then their fields; jsonb, arrays and records by recursion (see their modules). The bytes of one datum are the
 //! business of `encoding`; this module is about whole rows.

@@ -165,8 +165,8 @@ impl Numeric {
             (scale <= Numeric::MAX_DISPLAY_SCALE).then_some(scale)
         };
         if is_special(lead) {
-            scale_at(1)?;
-            return Some(1 + SCALE_BYTES);
+            let scale = scale_at(1)?;
+            return (lead == ZERO || scale == 0).then_some(1 + SCALE_BYTES);
         }
         let mask = if lead < ZERO { 0xFF } else { 0 };
         if !(EXPONENT_SMALL..=EXPONENT_LARGE).contains(&(lead ^ mask)) {
@@ -175,7 +175,7 @@ impl Numeric {
         let start = digits_start(lead ^ mask);
         let last = start + bytes.get(start..)?.iter().position(|byte| (byte ^ mask) & 1 == 0)?;
         let scale = scale_at(last + 1)?;
-        if bytes[start..=last].iter().any(|byte| (byte ^ mask) / 2 > 99) || bytes[last] ^ mask == 0 {
+        if bytes[start..=last].iter().any(|byte| (byte ^ mask) / 2 > 99) || bytes[last] ^ mask == 0 || bytes[start] ^ mask < 2 {
             return None;
         }
         // Only what the format can hold may be decoded: a wild exponent would ask for gigabytes.
@@ -183,6 +183,15 @@ impl Numeric {
             1 => i32::from((lead ^ mask) - EXPONENT_FIRST) + EXPONENT_MIN,
             _ => u32::from_be_bytes([0, bytes[1] ^ mask, bytes[2] ^ mask, bytes[3] ^ mask]) as i32 - EXPONENT_BIAS,
         };
+        // Equal values must not have two encodings: the long exponent is for what the lead byte cannot hold.
+        let fits_lead = match lead ^ mask {
+            EXPONENT_SMALL => exponent < EXPONENT_MIN,
+            EXPONENT_LARGE => exponent > EXPONENT_MAX,
+            _ => true,
+        };
+        if !fits_lead {
+            return None;
+        }
         let shift = 2 * (i64::from(exponent) - (last - start + 1) as i64) + i64::from(scale);
         let odd_half = shift == -1 && (bytes[last] ^ mask) / 2 % 10 == 0;
         ((shift >= 0 || odd_half) && i64::from(exponent) * 2 <= super::INTEGRAL_DIGITS_MAX + 1).then_some(last + 1 + SCALE_BYTES)
