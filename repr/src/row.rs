@@ -88,6 +88,7 @@ impl Inline {
 
 impl Heap {
     #[inline(always)]
+    #[allow(clippy::explicit_auto_deref)] // Auto-deref would borrow the packed field.
     fn bytes(&self) -> &[u8] {
         // The field itself may stand at any address, so it cannot be borrowed; what it points to can.
         &*self.bytes
