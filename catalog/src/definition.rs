@@ -107,6 +107,8 @@ pub struct SessionSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexDefinition {
     pub on: CollectionId,
+    /// The maintained relation it arranges: `on` itself, or, if that is a plain view, a hidden relation which keeps the view's rows.
+    pub relation: CollectionId,
     /// Key expressions as SQL text over the columns of `on`.
     pub keys_sql: Vec<String>,
     pub unique: bool,

@@ -44,6 +44,17 @@ pub struct Entry {
     pub comment: Option<String>,
 }
 
+impl Entry {
+    /// The greatest of the ids the entry takes: its own, and those of hidden collections that belong to it.
+    pub fn last_id(&self) -> CollectionId {
+        match &self.definition {
+            Definition::Source(SourceDefinition { errors: Some(errors), .. }) => self.id.max(*errors),
+            Definition::Index(index) => self.id.max(index.relation),
+            _ => self.id,
+        }
+    }
+}
+
 /// One step from a catalog to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
@@ -158,7 +169,7 @@ impl Catalog {
                 for id in &entry.depends_on {
                     self.dependents.entry(*id).or_default().insert(entry.id);
                 }
-                self.next_id = CollectionId(entry.id.0 + 1);
+                self.next_id = CollectionId(entry.last_id().0 + 1);
                 self.entries.insert(entry.id, Arc::new(entry.clone()));
             }
             Change::Drop(id) => {
