@@ -77,17 +77,6 @@ fn integers(table: &mut Table) {
     }
 }
 
-/// A float that became infinite, or zero, although its operands are neither, left the range.
-#[inline(always)]
-pub fn check_float(result: f64, infinite_operands: bool, zero_is_exact: bool) -> Result<f64, EvalError> {
-    if result.is_infinite() && !infinite_operands {
-        return Err(float_overflow());
-    }
-    if result == 0.0 && !zero_is_exact {
-        return Err(float_underflow());
-    }
-    Ok(result)
-}
 #[cold]
 pub fn float_overflow() -> EvalError {
     EvalError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")

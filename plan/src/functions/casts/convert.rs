@@ -48,8 +48,8 @@ pub fn prepare(from: &Type, to: &Type, call: &Call<'_>) -> Prepared {
         (Type::Numeric, Type::Int2) => kernel!(Numeric => Int2, |value| value.to_i16()),
         (Type::Numeric, Type::Int4) => kernel!(Numeric => Int4, |value| value.to_i32()),
         (Type::Numeric, Type::Int8) => kernel!(Numeric => Int8, |value| value.to_i64()),
-        (Type::Numeric, Type::Float4) => kernel!(Numeric => Float4, |value| numeric_to_float(value, Type::Float4).map(|value| value as f32)),
-        (Type::Numeric, Type::Float8) => kernel!(Numeric => Float8, |value| numeric_to_float(value, Type::Float8)),
+        (Type::Numeric, Type::Float4) => kernel!(Numeric => Float4, |value| value.to_f32_checked()),
+        (Type::Numeric, Type::Float8) => kernel!(Numeric => Float8, |value| value.to_f64_checked()),
         (Type::InternalChar, Type::Int4) => kernel!(InternalChar => Int4, |value| value.as_bytes().first().map_or(0, |&byte| i32::from(byte as i8))),
         (Type::Int4, Type::InternalChar) => writing::<(t::Int4,), t::InternalChar, _, _, _>(call, (), |_, (value,), out: &mut String| match u8::try_from(value) {
             Ok(byte) if byte.is_ascii() => {
@@ -185,15 +185,6 @@ fn narrow_float(value: f64) -> Result<f32, EvalError> {
     Ok(narrow)
 }
 
-fn numeric_to_float(value: &Numeric, to: Type) -> Result<f64, EvalError> {
-    let float = value.to_f64();
-    let infinite = if to == Type::Float4 { (float as f32).is_infinite() } else { float.is_infinite() };
-    if infinite && !value.is_infinite() {
-        return Err(EvalError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("\"{value}\" is out of range for type {}", to.sql_name(-1))));
-    }
-    Ok(float)
-}
-
 pub fn date_to_timestamp(date: repr::Date) -> Result<SqlTimestamp, EvalError> {
     match date.0 {
         i32::MAX => Ok(SqlTimestamp(i64::MAX)),
@@ -256,8 +247,8 @@ fn jsonb_datum(value: Jsonb<'_>, to: &Type) -> Result<Datum<'static>, EvalError>
                 Type::Int2 => Datum::Int2(number.to_i16()?),
                 Type::Int4 => Datum::Int4(number.to_i32()?),
                 Type::Int8 => Datum::Int8(number.to_i64()?),
-                Type::Float4 => Datum::Float4(numeric_to_float(&number, Type::Float4)? as f32),
-                Type::Float8 => Datum::Float8(numeric_to_float(&number, Type::Float8)?),
+                Type::Float4 => Datum::Float4(number.to_f32_checked()?),
+                Type::Float8 => Datum::Float8(number.to_f64_checked()?),
                 _ => Datum::Numeric(number),
             });
         }
