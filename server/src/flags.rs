@@ -7,6 +7,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "tidemark", version)]
 pub struct Flags {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where the log is kept.
     #[arg(long, env = "TIDEMARK_DATA_DIR", default_value = "./tidemark-data")]
     pub data_dir: PathBuf,
@@ -40,4 +42,26 @@ pub struct Flags {
     /// Log lines as JSON.
     #[arg(long, env = "TIDEMARK_LOG_JSON")]
     pub log_json: bool,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run the server with a small shop whose changes arrive through Kafka, and show its totals.
+    Demo(DemoFlags),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoFlags {
+    /// A Kafka broker to use instead of the embedded one.
+    #[arg(long, env = "KAFKA")]
+    pub kafka: Option<String>,
+    /// Orders a second.
+    #[arg(long, default_value_t = 200)]
+    pub orders_per_second: u32,
+    /// Keep the data directory at the end.
+    #[arg(long)]
+    pub keep: bool,
+    /// End by itself after so many seconds.
+    #[arg(long)]
+    pub seconds: Option<u64>,
 }

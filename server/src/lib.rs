@@ -9,6 +9,7 @@
 //! Invariants: nothing of a read enters the coordinator's or a worker's queue; nothing is visible before it is durable; every queue has a limit.
 
 pub mod coordinator;
+pub mod demo;
 pub mod error;
 pub mod execution;
 pub mod flags;
