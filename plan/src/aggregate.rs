@@ -11,6 +11,7 @@ mod table;
 
 pub use accumulator::{Accumulator, Accumulators};
 pub use recomputed::finish_recomputed;
+pub(crate) use recomputed::{Fold, is_better, push_sort_key};
 pub use table::{all, lookup};
 
 use crate::Scalar;

@@ -5,6 +5,7 @@
 
 mod apply;
 
+pub(crate) use apply::add_interval;
 pub use apply::{Emit, ROWS_MAX};
 
 use repr::{ColumnType, Type};

@@ -93,7 +93,7 @@ pub(crate) fn check_trailer(bytes: &[u8], count: usize) -> Option<&[u8]> {
 }
 
 /// Builds an array's encoding.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ArrayBuilder {
     bytes: Vec<u8>,
     count: u32,

@@ -490,7 +490,7 @@ fn divide_interval(interval: &Interval, count: i64) -> Interval {
 /// The states of several aggregates of one group, and how many rows the group has: the diff of a maintained reduction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Accumulators {
-    /// The group exists while this is not zero.
+    /// The group exists while this is positive.
     pub rows: Diff,
     /// One per aggregate; empty when all are zero and there are no rows, so that zero has one form.
     pub states: SmallVec<[Accumulator; 2]>,

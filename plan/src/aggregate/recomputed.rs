@@ -95,6 +95,7 @@ pub(crate) fn push_sort_key(out: &mut RowBuilder, datum: Datum<'_>, direction: r
 }
 
 /// An aggregate in the making.
+#[derive(Clone)]
 pub(crate) enum Fold<'a> {
     Sum(Accumulator),
     /// The encoded datum that is the best so far.

@@ -197,7 +197,7 @@ fn out_of_range() -> EvalError {
 }
 
 /// Months first (the day is cut to the month's length), then days, then the rest.
-fn add_interval(timestamp: i64, interval: &Interval) -> Result<i64, EvalError> {
+pub(crate) fn add_interval(timestamp: i64, interval: &Interval) -> Result<i64, EvalError> {
     use chrono::Datelike;
     let moved = || {
         let (mut days, micros) = (timestamp.div_euclid(temporal::MICROS_PER_DAY), timestamp.rem_euclid(temporal::MICROS_PER_DAY));
