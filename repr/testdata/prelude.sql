@@ -6,12 +6,12 @@ set bytea_output = hex;
 -- Long answers are kept as both ends and their length.
 create function pg_temp.shorten(answer text) returns text language sql as $$
   select case when length(answer) > 1000 then left(answer, 400) || '...' || length(answer) || '...' || right(answer, 400) else answer end $$;
--- The text of an SQL expression's value, or "!SQLSTATE message" ("\N" for NULL).
+-- The output of an SQL expression's value, or "!SQLSTATE message".
 create function pg_temp.ask(expression text) returns text language plpgsql as $$
 declare answer text;
 begin
-  execute 'select (' || expression || ')::text' into answer;
-  return pg_temp.shorten(coalesce(answer, '\N'));
+  execute 'select format(''%s'', (' || expression || '))' into answer;
+  return pg_temp.shorten(answer);
 exception when others then
   return pg_temp.shorten('!' || sqlstate || ' ' || sqlerrm);
 end $$;
@@ -19,8 +19,8 @@ end $$;
 create function pg_temp.ask_detail(expression text) returns text language plpgsql as $$
 declare answer text; detail text;
 begin
-  execute 'select (' || expression || ')::text' into answer;
-  return pg_temp.shorten(coalesce(answer, '\N'));
+  execute 'select format(''%s'', (' || expression || '))' into answer;
+  return pg_temp.shorten(answer);
 exception when others then
   get stacked diagnostics detail = pg_exception_detail;
   return '!' || sqlstate || ' ' || sqlerrm || case when detail <> '' then ' | ' || detail else '' end;

@@ -8,7 +8,7 @@ use crate::{EvalError, SqlState};
 const INTERVAL_FIELD_OVERFLOW: SqlState = SqlState(*b"22015");
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Unit {
+pub(super) enum Unit {
     Microsecond,
     Millisecond,
     Second,
@@ -23,7 +23,7 @@ enum Unit {
     Millennium,
 }
 
-fn unit_of(word: &str) -> Option<Unit> {
+pub(super) fn unit_of(word: &str) -> Option<Unit> {
     Some(match word {
         "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" | "microsecond" | "microseconds" => Unit::Microsecond,
         "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" | "millisecond" | "milliseconds" => Unit::Millisecond,
@@ -57,8 +57,16 @@ struct Parts {
     seen: Vec<Unit>,
 }
 
-fn whole(value: f64) -> Result<i128, Refusal> {
-    if value.abs() < 1e30 { Ok(value.round_ties_even() as i128) } else { Err(Refusal::FieldOverflow) }
+/// Fractions of a unit below a day round half toward zero, ...
+fn whole(value: f64) -> i128 {
+    let integer = value.trunc();
+    let rest = value - integer;
+    integer as i128 + i128::from(rest > 0.5) - i128::from(rest < -0.5)
+}
+
+/// ... and those of years, as months, half to even.
+fn whole_months(value: f64) -> i128 {
+    value.round_ties_even() as i128
 }
 
 impl Parts {
@@ -73,7 +81,7 @@ impl Parts {
     fn add_fraction_days(&mut self, fraction: f64, scale: i32) -> Result<(), Refusal> {
         let days = fraction * f64::from(scale);
         self.days += days.trunc() as i128;
-        self.micros += whole((days - days.trunc()) * MICROS_PER_DAY as f64)?;
+        self.micros += whole((days - days.trunc()) * MICROS_PER_DAY as f64);
         Ok(())
     }
 
@@ -81,7 +89,7 @@ impl Parts {
     fn add(&mut self, unit: Unit, value: i64, fraction: f64) -> Result<(), Refusal> {
         let wide = i128::from(value);
         let mut clock = |micros: i64| -> Result<(), Refusal> {
-            self.micros += wide * i128::from(micros) + whole(fraction * micros as f64)?;
+            self.micros += wide * i128::from(micros) + whole(fraction * micros as f64);
             Ok(())
         };
         match unit {
@@ -109,16 +117,17 @@ impl Parts {
                     Unit::Century => 100,
                     _ => 1_000,
                 };
-                self.months += wide * 12 * years + whole(fraction * 12.0 * years as f64)?;
+                self.months += wide * 12 * years + whole_months(fraction * 12.0 * years as f64);
                 Ok(())
             }
         }
     }
 
     fn finish(self) -> Result<Interval, Refusal> {
-        let (Ok(months), Ok(days), Ok(micros)) = (self.months.try_into(), self.days.try_into(), self.micros.try_into()) else {
-            return Err(Refusal::OutOfRange);
-        };
+        let days = self.days.try_into().map_err(|_| Refusal::FieldOverflow)?;
+        let micros = self.micros.try_into().map_err(|_| Refusal::FieldOverflow)?;
+        // Years and months fit each for itself and only their sum may not.
+        let months = self.months.try_into().map_err(|_| Refusal::OutOfRange)?;
         Ok(Interval { months, days, micros })
     }
 }
@@ -221,11 +230,27 @@ fn from_iso(text: &str) -> Result<Interval, Refusal> {
         if fields.next().is_some() {
             return Err(Refusal::Syntax);
         }
+    } else if !date.is_empty() && date.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The alternative form without dashes: a year, or year, month and day.
+        let number = |text: &str| split_number(text).map(|(value, _)| value);
+        match (date.len(), date.get(..4), date.get(4..6), date.get(6..)) {
+            (8, Some(year), Some(month), Some(day)) => {
+                for (unit, digits) in [(Unit::Year, year), (Unit::Month, month), (Unit::Day, day)] {
+                    parts.add(unit, number(digits)?, 0.0)?;
+                }
+            }
+            _ => parts.add(Unit::Year, number(date)?, 0.0)?,
+        }
     } else {
         designated(date, &[('Y', Unit::Year), ('M', Unit::Month), ('W', Unit::Week), ('D', Unit::Day)], &mut parts)?;
     }
     match time {
-        Some("") => return Err(Refusal::Syntax),
+        Some("") => {}
+        Some(time) if time.len() == 6 && time.bytes().all(|byte| byte.is_ascii_digit()) => {
+            for (unit, digits) in [(Unit::Hour, &time[..2]), (Unit::Minute, &time[2..4]), (Unit::Second, &time[4..])] {
+                parts.add(unit, split_number(digits)?.0, 0.0)?;
+            }
+        }
         Some(time) if alternative(time, ':') => {
             let mut fields = time.split(':');
             for unit in [Unit::Hour, Unit::Minute, Unit::Second] {

@@ -100,7 +100,7 @@ pub(super) fn fraction_micros(digits: &str) -> Option<i64> {
 /// Hours, minutes and microseconds of `HH:MM[:SS[.ffffff]]`; hours are not bounded here.
 pub(super) fn clock_micros(text: &str) -> Option<(i64, i64, i64)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut parts = whole.split(':').map(|part| if part.is_empty() { None } else { part.parse::<i64>().ok() });
+    let mut parts = whole.split(':').map(|part| if part.is_empty() { Some(0) } else { part.parse::<i64>().ok() });
     let (hours, minutes) = (parts.next()??, parts.next()??);
     let seconds = match parts.next() {
         None if !text.contains('.') => 0,
@@ -173,6 +173,13 @@ impl Fields {
             (self.month, self.day) = (Some(number(month)?), Some(number(day)?));
             return Ok(());
         }
+        self.clock_digits(text)
+    }
+
+    /// `123456`, `1234`, perhaps with a fraction: a time.
+    fn clock_digits(&mut self, text: &str) -> Result<(), Refusal> {
+        self.pending = None;
+        let (digits, fraction) = text.split_once('.').map_or((text, None), |(digits, fraction)| (digits, Some(fraction)));
         if self.time_micros.is_none() && (digits.len() == 6 || digits.len() == 4) {
             let part = |from: usize| digits.get(from..from + 2).and_then(|part| part.parse::<i64>().ok());
             let (Some(hours), Some(minutes)) = (part(0), part(2)) else { return Err(Refusal::Syntax) };
@@ -186,7 +193,7 @@ impl Fields {
     fn word(&mut self, word: &str) -> Result<(), Refusal> {
         let special = match word {
             "epoch" => Some(Special::Epoch),
-            "infinity" | "+infinity" => Some(Special::Infinity),
+            "infinity" => Some(Special::Infinity),
             "-infinity" => Some(Special::NegativeInfinity),
             "now" => Some(Special::Now),
             "today" => Some(Special::Today),
@@ -263,6 +270,10 @@ impl Fields {
             let zone = TimeZone::lookup(text).ok_or_else(|| Refusal::Other(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, format!("time zone \"{text}\" not recognized"))))?;
             return if self.zone.replace(zone).is_some() { Err(Refusal::Syntax) } else { Ok(()) };
         }
+        // After a time only a date in words is taken.
+        if self.time_micros.is_some() {
+            return Err(Refusal::Syntax);
+        }
         let parts: Vec<&str> = text.split(|byte: char| !byte.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
         if parts.len() > 3 {
             return Err(Refusal::Syntax);
@@ -293,11 +304,11 @@ impl Fields {
                 }
                 return Ok(());
             }
-            Some(_) => return self.run_together(text),
+            Some(_) => return self.clock_digits(text),
             None => {}
         }
         match text.find('.') {
-            Some(0..=2) if !self.has_date() => self.date(text),
+            Some(_) if self.year.is_none() && self.month.is_none() && self.day.is_none() => self.date(text),
             Some(_) => self.run_together(text),
             None if text.len() > 4 => self.run_together(text),
             None => self.date_part(text),
@@ -306,7 +317,7 @@ impl Fields {
 
     fn read(tokens: &[Token], time_only: bool) -> Result<Fields, Refusal> {
         let mut fields = Fields::default();
-        for (position, token) in tokens.iter().enumerate() {
+        for token in tokens {
             let text = token.text.as_str();
             match token.kind {
                 Kind::Word | Kind::SignedWord => fields.word(text)?,
@@ -319,15 +330,11 @@ impl Fields {
                     fields.pending = None;
                     fields.time_micros = Some(time_of_day(hours, minutes, micros)?);
                 }
-                Kind::Signed if fields.time_micros.is_some() || time_only => fields.offset(text)?,
+                Kind::Signed if fields.time_micros.is_some() || time_only || fields.has_date() => fields.offset(text)?,
                 Kind::Signed => return Err(Refusal::Syntax),
-                // `04 AM`: hours alone.
-                Kind::Number if matches!(tokens.get(position + 1).map(|next| next.text.as_str()), Some("am" | "pm")) && fields.time_micros.is_none() && text.len() <= 2 => {
-                    fields.time_micros = Some(time_of_day(number(text)?, 0, 0)?);
-                }
                 Kind::Number if time_only && !fields.has_date() && fields.time_micros.is_none() => {
                     let whole = text.find('.').unwrap_or(text.len());
-                    if whole == 4 || whole == 6 { fields.run_together(text)? } else { fields.number(text)? }
+                    if whole == 4 || whole == 6 { fields.clock_digits(text)? } else { fields.number(text)? }
                 }
                 Kind::Number => fields.number(text)?,
             }

@@ -161,8 +161,8 @@ impl Reader<'_> {
             self.skip_spaces();
             match self.peek() {
                 None => return Err(self.malformed("Unexpected end of input.")),
-                Some(b'}') if length == 0 => {
-                    // Empty braces are the innermost; they may be of any depth as long as nothing holds an element.
+                Some(b'}') if length == 0 && depth == 0 => {
+                    // Only the whole array may be empty.
                     self.position += 1;
                     break;
                 }
