@@ -1,1 +1,0 @@
-pub fn register(_: &mut super::lift::Table) {}
