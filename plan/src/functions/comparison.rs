@@ -1,8 +1,8 @@
 //! `= <> < <= > >=`, IS [NOT] DISTINCT FROM, `least` and `greatest`, for every type, and across the types Postgres compares directly.
 
-use super::casts::{date_to_timestamp, local_to_instant};
 use super::lift::{Call, Shape, Table};
 use super::typed::{self as t, Nullable};
+use repr::temporal::date_to_timestamp;
 use repr::{Date, Datum, EvalError, SqlTimestamp, SqlTimestampTz, TimeZone, Type};
 use std::cmp::Ordering;
 
@@ -134,7 +134,7 @@ fn across_zones(table: &mut Table) {
         call.context.text.time_zone
     }
     fn instant(zone: TimeZone, local: SqlTimestamp) -> SqlTimestampTz {
-        local_to_instant(zone, local).unwrap_or(SqlTimestampTz(local.0))
+        zone.to_instant(local).unwrap_or(SqlTimestampTz(local.0))
     }
     macro_rules! compare {
         ($($local:ident, |$value:ident| $widen:expr;)*) => {$(

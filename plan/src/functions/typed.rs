@@ -201,23 +201,23 @@ impl Outcome<Numeric> for repr::Numeric {
     }
 }
 
-macro_rules! datums {
-    ($($marker:ident $type:expr;)*) => {$(
-        pub struct $marker;
-        impl Sql for $marker {
-            type Ref<'a> = Datum<'a>;
-            type Reader<'a> = &'a Vector;
-            fn sql_type() -> repr::Type { $type }
-            fn fits(_: &Values) -> bool { true }
-            fn reader(vector: &Vector) -> Self::Reader<'_> { vector }
-            fn read<'a>(reader: Self::Reader<'a>, row: usize) -> Self::Ref<'a> { reader.datum(row).unwrap_or(Datum::Null) }
-        }
-    )*};
-}
-datums! {
-    Any repr::Type::Any;
-    AnyElement repr::Type::AnyElement;
-    AnyNonArray repr::Type::AnyNonArray;
+/// Any type: the function gets a datum.
+pub struct Any;
+impl Sql for Any {
+    type Ref<'a> = Datum<'a>;
+    type Reader<'a> = &'a Vector;
+    fn sql_type() -> repr::Type {
+        repr::Type::Any
+    }
+    fn fits(_: &Values) -> bool {
+        true
+    }
+    fn reader(vector: &Vector) -> Self::Reader<'_> {
+        vector
+    }
+    fn read<'a>(reader: Self::Reader<'a>, row: usize) -> Self::Ref<'a> {
+        reader.datum(row).unwrap_or(Datum::Null)
+    }
 }
 
 /// An argument that may be NULL: the function gets an `Option` and is called for NULL.

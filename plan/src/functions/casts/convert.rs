@@ -3,8 +3,7 @@
 use super::super::lift::{BatchKernel, Call, over_datums, returning, writing};
 use super::super::typed as t;
 use super::{from_text, is_object_id, is_relabeling, is_text, to_text};
-use repr::temporal::MICROS_PER_DAY;
-use repr::{Datum, EvalError, Interval, Jsonb, JsonbBuf, JsonbView, Numeric, RowBuilder, SqlState, SqlTimestamp, SqlTimestampTz, Time, Type};
+use repr::{Datum, EvalError, Jsonb, JsonbBuf, JsonbView, Numeric, RowBuilder, SqlState, Type, temporal};
 
 type Prepared = Result<Box<dyn BatchKernel>, EvalError>;
 
@@ -101,30 +100,24 @@ pub fn prepare(from: &Type, to: &Type, call: &Call<'_>) -> Prepared {
 fn temporal(from: &Type, to: &Type, call: &Call<'_>) -> Option<Prepared> {
     let zone = call.context.text.time_zone;
     Some(match (from, to) {
-        (Type::Date, Type::Timestamp) => returning::<(t::Date,), t::Timestamp, _, _, _>(call, (), |_, (date,)| date_to_timestamp(date)),
+        (Type::Date, Type::Timestamp) => returning::<(t::Date,), t::Timestamp, _, _, _>(call, (), |_, (date,)| temporal::date_to_timestamp(date)),
         (Type::Date, Type::TimestampTz) => {
-            returning::<(t::Date,), t::TimestampTz, _, _, _>(call, (), move |_, (date,)| date_to_timestamp(date).and_then(|local| local_to_instant(zone, local)))
+            returning::<(t::Date,), t::TimestampTz, _, _, _>(call, (), move |_, (date,)| temporal::date_to_timestamptz(date, zone))
         }
-        (Type::Timestamp, Type::TimestampTz) => {
-            returning::<(t::Timestamp,), t::TimestampTz, _, _, _>(call, (), move |_, (local,)| local_to_instant(zone, local))
-        }
+        (Type::Timestamp, Type::TimestampTz) => returning::<(t::Timestamp,), t::TimestampTz, _, _, _>(call, (), move |_, (local,)| zone.to_instant(local)),
         (Type::TimestampTz, Type::Timestamp) => {
-            returning::<(t::TimestampTz,), t::Timestamp, _, _, _>(call, (), move |_, (instant,)| instant_to_local(zone, instant))
+            returning::<(t::TimestampTz,), t::Timestamp, _, _, _>(call, (), move |_, (instant,)| zone.to_local(instant))
         }
-        (Type::Timestamp, Type::Date) => returning::<(t::Timestamp,), t::Date, _, _, _>(call, (), |_, (local,)| timestamp_to_date(local)),
+        (Type::Timestamp, Type::Date) => returning::<(t::Timestamp,), t::Date, _, _, _>(call, (), |_, (local,)| temporal::timestamp_to_date(local)),
         (Type::TimestampTz, Type::Date) => {
-            returning::<(t::TimestampTz,), t::Date, _, _, _>(call, (), move |_, (instant,)| timestamp_to_date(instant_to_local(zone, instant)))
+            returning::<(t::TimestampTz,), t::Date, _, _, _>(call, (), move |_, (instant,)| temporal::timestamptz_to_date(instant, zone))
         }
-        (Type::Timestamp, Type::Time) => returning::<(t::Timestamp,), t::Time, _, _, _>(call, (), |_, (local,)| timestamp_to_time(local)),
+        (Type::Timestamp, Type::Time) => returning::<(t::Timestamp,), t::Time, _, _, _>(call, (), |_, (local,)| temporal::timestamp_to_time(local)),
         (Type::TimestampTz, Type::Time) => {
-            returning::<(t::TimestampTz,), t::Time, _, _, _>(call, (), move |_, (instant,)| timestamp_to_time(instant_to_local(zone, instant)))
+            returning::<(t::TimestampTz,), t::Time, _, _, _>(call, (), move |_, (instant,)| temporal::timestamptz_to_time(instant, zone))
         }
-        (Type::Time, Type::Interval) => {
-            returning::<(t::Time,), t::Interval, _, _, _>(call, (), |_, (time,)| Interval { months: 0, days: 0, micros: time.0 })
-        }
-        (Type::Interval, Type::Time) => {
-            returning::<(t::Interval,), t::Time, _, _, _>(call, (), |_, (interval,)| Time(interval.micros.rem_euclid(MICROS_PER_DAY)))
-        }
+        (Type::Time, Type::Interval) => returning::<(t::Time,), t::Interval, _, _, _>(call, (), |_, (time,)| temporal::time_to_interval(time)),
+        (Type::Interval, Type::Time) => returning::<(t::Interval,), t::Time, _, _, _>(call, (), |_, (interval,)| temporal::interval_to_time(interval)),
         _ => return None,
     })
 }
@@ -183,48 +176,6 @@ fn narrow_float(value: f64) -> Result<f32, EvalError> {
         return Err(EvalError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow"));
     }
     Ok(narrow)
-}
-
-pub fn date_to_timestamp(date: repr::Date) -> Result<SqlTimestamp, EvalError> {
-    match date.0 {
-        i32::MAX => Ok(SqlTimestamp(i64::MAX)),
-        i32::MIN => Ok(SqlTimestamp(i64::MIN)),
-        days => match i64::from(days).checked_mul(MICROS_PER_DAY) {
-            Some(micros) => Ok(SqlTimestamp(micros)),
-            None => Err(EvalError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")),
-        },
-    }
-}
-
-pub fn local_to_instant(zone: repr::TimeZone, local: SqlTimestamp) -> Result<SqlTimestampTz, EvalError> {
-    match local.0 {
-        i64::MAX | i64::MIN => Ok(SqlTimestampTz(local.0)),
-        _ => zone.to_instant(local),
-    }
-}
-
-pub fn instant_to_local(zone: repr::TimeZone, instant: SqlTimestampTz) -> SqlTimestamp {
-    match instant.0 {
-        i64::MAX | i64::MIN => SqlTimestamp(instant.0),
-        _ => zone.to_local(instant),
-    }
-}
-
-pub fn timestamp_to_date(local: SqlTimestamp) -> repr::Date {
-    match local.0 {
-        i64::MAX => repr::Date(i32::MAX),
-        i64::MIN => repr::Date(i32::MIN),
-        // The range of timestamps is far inside that of dates.
-        micros => repr::Date(micros.div_euclid(MICROS_PER_DAY) as i32),
-    }
-}
-
-/// An infinity has no time of day: NULL.
-fn timestamp_to_time(local: SqlTimestamp) -> Option<Time> {
-    match local.0 {
-        i64::MAX | i64::MIN => None,
-        micros => Some(Time(micros.rem_euclid(MICROS_PER_DAY))),
-    }
 }
 
 fn is_from_jsonb(to: &Type) -> bool {

@@ -6,8 +6,6 @@
 
 mod convert;
 
-pub use convert::{date_to_timestamp, instant_to_local, local_to_instant, timestamp_to_date};
-
 use super::lift::{self, BatchKernel, Call};
 use crate::CastKind;
 use crate::vector::column::{Selection, Vector};
