@@ -61,4 +61,17 @@ impl KeyState for SnapshotKeyState {
             found.push(row);
         }
     }
+
+    fn scan(&self, relation: CollectionId, each: &mut dyn FnMut(Row)) {
+        let published = self.control.published();
+        let Some(snapshot) = published.get(relation) else { return };
+        if let Some(time) = snapshot.upper().previous().filter(|time| *time >= snapshot.since()) {
+            snapshot.scan(time, &mut |bytes, diff| {
+                if diff > 0 {
+                    each(Row::from_bytes(bytes));
+                }
+                true
+            });
+        }
+    }
 }

@@ -56,11 +56,11 @@ fn plan_view(catalog: &Arc<Catalog>, view: &ViewDefinition) -> Result<(Plan, Con
 }
 
 /// The base collections an entry brings: rows of a table or source relation, and a source's errors.
-fn inputs_of(entry: &Entry) -> Vec<(CollectionId, Schema)> {
+pub fn inputs_of(entry: &Entry) -> Vec<(CollectionId, Schema)> {
     match &entry.definition {
         Definition::Table(table) => vec![(entry.id, table.schema.clone())],
         Definition::Source(SourceDefinition { role, errors, .. }) => {
-            let errors = errors.map(|id| (id, sources::ErrorRow::schema()));
+            let errors = errors.map(|id| (id, sources::errors_schema()));
             let own = match role {
                 RelationRole::Single(schema) | RelationRole::Child { schema, .. } => Some((entry.id, schema.clone())),
                 RelationRole::Parent => None,

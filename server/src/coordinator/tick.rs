@@ -161,21 +161,18 @@ impl Coordinator {
         for (entry, _) in &rendered {
             render::create_inputs(&self.shared.dataflow, entry, self.clock.last().next()).map_err(internal)?;
         }
-        for entry in &dropped {
-            self.sources.drop_source(entry.id);
-        }
         let timestamp = match self.commit(pending)? {
             Ok(timestamp) => timestamp,
             Err((_, error)) => {
-                // Sources that were stopped start again where they were.
                 for (entry, _) in &rendered {
                     render::drop_relations(&self.shared.dataflow, entry);
                 }
-                self.sources.restart_stopped(&self.catalog);
                 return Ok(Err(error));
             }
         };
+        // Nothing of a dropped source enters a tick after this one, as this thread gathers the ticks.
         for entry in &dropped {
+            self.sources.drop_source(entry.id);
             render::drop_relations(&self.shared.dataflow, entry);
         }
         for (entry, plan) in rendered {

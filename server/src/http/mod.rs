@@ -63,8 +63,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
                     source: name.clone(),
                     topic: partition.topic,
                     partition: i64::from(partition.partition),
-                    offset: partition.offset,
-                    lag: (partition.high_watermark - partition.offset).max(0),
+                    offset: partition.applied_offset,
+                    lag: partition.lag().unwrap_or(0),
                 });
             }
         }
