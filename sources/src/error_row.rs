@@ -1,6 +1,6 @@
 //! A message that could not become a row, as a row of the source's errors collection.
 
-use repr::{CollectionId, ColumnType, Datum, Row, Schema, SqlState, Type};
+use repr::{CollectionId, ColumnType, Datum, EvalError, Row, Schema, SqlState, Type};
 use std::borrow::Cow;
 
 /// One message that could not be decoded or applied. Reads of `relation` fail while there is one; writing the message's key again retracts it.
@@ -43,6 +43,12 @@ impl ErrorRow {
             Datum::Text(self.code.as_str()),
             Datum::Text(&self.reason),
         ])
+    }
+
+    /// What reads of the relation fail with while the row is there: it says where the message is and who must act.
+    pub fn to_eval_error(&self) -> EvalError {
+        EvalError::new(self.code, format!("message {}[{}]@{} could not be decoded: {}", self.topic, self.partition, self.offset, self.reason))
+            .with_hint("Write the message's key again upstream (or delete it) to heal the relation; tm_catalog.tm_source_errors lists all such messages.")
     }
 
     /// The inverse of [`ErrorRow::to_row`]; `None` for a row of another shape.

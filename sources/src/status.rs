@@ -81,6 +81,13 @@ pub struct SourceStatus {
     pub snapshot_rows_held: u64,
 }
 
+impl SourceStatus {
+    /// Of a source that could not even start.
+    pub fn failed(error: SourceError) -> SourceStatus {
+        SourceStatus { state: SourceState::Failed(error), partitions: Vec::new(), counters: SourceCounters::default(), snapshot_rows_held: 0 }
+    }
+}
+
 pub(crate) enum Command {
     NewestPosition(mpsc::SyncSender<Result<Vec<(String, i32, i64)>, SourceError>>),
     Stop,
