@@ -13,6 +13,8 @@ const SIGN_NEGATIVE: u16 = 0x4000;
 const SIGN_NAN: u16 = 0xC000;
 const SIGN_INFINITY: u16 = 0xD000;
 const SIGN_NEGATIVE_INFINITY: u16 = 0xF000;
+/// The infinities carry this display scale; readers look no further than their sign.
+const INFINITY_SCALE: u16 = 0x20;
 const HEADER_BYTES: usize = 8;
 const NBASE: u16 = 10_000;
 /// Digits in base 10,000 of the longest `i128` aligned to a digit.
@@ -56,7 +58,8 @@ impl Numeric {
             Repr::Infinity => SIGN_INFINITY,
             Repr::NegativeInfinity => SIGN_NEGATIVE_INFINITY,
         };
-        [0, 0, class, 0].into_iter().for_each(|word| out.put_u16(word));
+        let scale = if class == SIGN_NAN { 0 } else { INFINITY_SCALE };
+        [0, 0, class, scale].into_iter().for_each(|word| out.put_u16(word));
     }
 
     /// Reads the whole of `bytes`. Digits hidden behind the display scale are cut off, as Postgres does.

@@ -97,7 +97,12 @@ pub fn timestamptz_from_epoch(seconds: f64) -> Result<SqlTimestampTz, EvalError>
     }
     let micros = ((seconds - (UNIX_TO_POSTGRES_EPOCH_MICROS / MICROS_PER_SECOND) as f64) * MICROS_PER_SECOND as f64).round_ties_even();
     let instant = micros as i64;
-    if is_valid_timestamp(instant) { Ok(SqlTimestampTz(instant)) } else { Err(overflow(format!("timestamp out of range: \"{seconds}\""))) }
+    if is_valid_timestamp(instant) {
+        return Ok(SqlTimestampTz(instant));
+    }
+    let mut text = String::new();
+    crate::text::write_float8(seconds, 0, &mut text);
+    Err(overflow(format!("timestamp out of range: \"{text}\"")))
 }
 
 // Moments and intervals.
@@ -377,7 +382,7 @@ pub fn make_date(year: i32, month: i32, day: i32) -> Result<Date, EvalError> {
         return Err(out_of_range());
     }
     let days = days_from_civil(astronomical, month as u32, day as u32);
-    if is_valid_date(days) { Ok(Date(days as i32)) } else { Err(overflow(format!("date out of range: {year}-{month:02}-{day:02}"))) }
+    if is_valid_date(days) { Ok(Date(days as i32)) } else { Err(overflow(format!("date out of range: {astronomical}-{month:02}-{day:02}"))) }
 }
 
 fn clock(hour: i32, minute: i32, second: f64) -> Option<i64> {
@@ -403,7 +408,8 @@ pub fn make_timestamp(year: i32, month: i32, day: i32, hour: i32, minute: i32, s
     let date = make_date(year, month, day)?;
     let micros = clock(hour, minute, second)
         .ok_or_else(|| overflow(format!("time field value out of range: {hour}:{minute:02}:{}", seconds_text(second))))?;
-    join(i64::from(date.0), micros).ok_or_else(timestamp_out_of_range)
+    join(i64::from(date.0), micros)
+        .ok_or_else(|| overflow(format!("timestamp out of range: {year}-{month:02}-{day:02} {hour}:{minute:02}:{}", seconds_text(second))))
 }
 
 #[allow(clippy::too_many_arguments)] // The SQL function has them.

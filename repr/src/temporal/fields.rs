@@ -72,9 +72,21 @@ impl Field {
     }
 }
 
+fn not_recognized(name: &str, type_name: &str) -> EvalError {
+    EvalError::new(SqlState::INVALID_PARAMETER_VALUE, format!("unit \"{}\" not recognized for type {type_name}", name.to_ascii_lowercase()))
+}
+
 fn field_of(name: &str, type_name: &str) -> Result<Field, EvalError> {
-    let message = || format!("unit \"{}\" not recognized for type {type_name}", name.to_ascii_lowercase());
-    Field::parse(name).ok_or_else(|| EvalError::new(SqlState::INVALID_PARAMETER_VALUE, message()))
+    Field::parse(name).ok_or_else(|| not_recognized(name, type_name))
+}
+
+/// The field of `date_trunc`, which does not know all of `extract`'s.
+fn truncation_field(name: &str, type_name: &str) -> Result<Field, EvalError> {
+    use Field::*;
+    match field_of(name, type_name)? {
+        DayOfWeek | IsoDayOfWeek | DayOfYear | IsoYear | Julian | Epoch => Err(not_recognized(name, type_name)),
+        field => Ok(field),
+    }
 }
 
 fn not_supported(name: &str, type_name: &str) -> EvalError {
@@ -192,11 +204,11 @@ fn extract(name: &str, field: Field, timestamp: SqlTimestamp, epoch: i64, type_n
 /// `extract(field from timestamp)`; `None` is NULL.
 pub fn extract_from_timestamp(name: &str, timestamp: SqlTimestamp) -> Result<Option<Numeric>, EvalError> {
     let field = field_of(name, TIMESTAMP)?;
-    if matches!(field, Field::Timezone | Field::TimezoneHour | Field::TimezoneMinute) {
-        return Err(not_supported(name, TIMESTAMP));
-    }
     if !timestamp.is_finite() {
         return Ok(infinite(field, timestamp == SqlTimestamp::INFINITY));
+    }
+    if matches!(field, Field::Timezone | Field::TimezoneHour | Field::TimezoneMinute) {
+        return Err(not_supported(name, TIMESTAMP));
     }
     extract(name, field, timestamp, timestamp.0, TIMESTAMP).map(Some)
 }
@@ -267,28 +279,32 @@ fn truncate_days(field: Field, days: i64) -> Option<i64> {
     })
 }
 
-/// `date_trunc(field, timestamp)`.
+/// `date_trunc(field, timestamp)`. Infinity stays as it is, whatever the field.
 pub fn truncate_timestamp(name: &str, timestamp: SqlTimestamp) -> Result<SqlTimestamp, EvalError> {
-    let field = field_of(name, TIMESTAMP)?;
-    truncate(name, field, timestamp, TIMESTAMP)
+    if !timestamp.is_finite() {
+        return Ok(timestamp);
+    }
+    truncate(name, truncation_field(name, TIMESTAMP)?, timestamp, TIMESTAMP)
 }
 
 fn truncate(name: &str, field: Field, timestamp: SqlTimestamp, type_name: &str) -> Result<SqlTimestamp, EvalError> {
-    let finite = timestamp.is_finite();
-    let (days, micros) = split(if finite { timestamp } else { SqlTimestamp(0) });
+    let (days, micros) = split(timestamp);
     let cut = match truncate_clock(field, micros) {
         Some(micros) => join(days, micros),
         None => join(truncate_days(field, days).ok_or_else(|| not_supported(name, type_name))?, 0),
     };
-    if finite { cut.ok_or_else(timestamp_out_of_range) } else { Ok(timestamp) }
+    cut.ok_or_else(timestamp_out_of_range)
 }
 
 /// `date_trunc(field, timestamptz)` on the zone's calendar.
 pub fn truncate_timestamptz(name: &str, instant: SqlTimestampTz, zone: TimeZone) -> Result<SqlTimestampTz, EvalError> {
-    let field = field_of(name, TIMESTAMPTZ)?;
+    if !instant.is_finite() {
+        return Ok(instant);
+    }
+    let field = truncation_field(name, TIMESTAMPTZ)?;
     let local = zone.to_local(instant);
     let cut = truncate(name, field, local, TIMESTAMPTZ)?;
-    if instant.is_finite() && truncate_clock(field, 0).is_some() {
+    if truncate_clock(field, 0).is_some() {
         // Within an hour the offset stays, also where the clock is set back.
         return Ok(SqlTimestampTz(instant.0 - (local.0 - cut.0)));
     }
@@ -298,7 +314,7 @@ pub fn truncate_timestamptz(name: &str, instant: SqlTimestampTz, zone: TimeZone)
 /// `date_trunc(field, interval)`.
 pub fn truncate_interval(name: &str, interval: Interval) -> Result<Interval, EvalError> {
     let months = |unit: i32| Ok(Interval::new(interval.months / unit * unit, 0, 0));
-    match field_of(name, INTERVAL)? {
+    match truncation_field(name, INTERVAL)? {
         Field::Millennium => months(12_000),
         Field::Century => months(1_200),
         Field::Decade => months(120),

@@ -10,8 +10,8 @@ use chrono_tz::Tz;
 pub(super) const OFFSET_HOURS_MAX: i32 = 15;
 /// A zone given as a number of hours reaches this far (a week).
 const HOURS_MAX: f64 = 168.0;
-/// The zone data ends here; the rules of these years go on for ever.
-const LAST_YEAR_WITH_DATA: i32 = 2037;
+/// The zone data ends with 2099; the rules of its last whole years go on for ever.
+const LAST_YEAR_WITH_DATA: i32 = 2098;
 
 fn named(name: &str) -> Option<TimeZone> {
     let zone = name.parse().ok().or_else(|| chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name)).copied())?;

@@ -1,0 +1,11 @@
+-- type, input, the bytes its send function makes
+with value(t, send, i) as (values
+  ('boolean', 'boolsend', 't'), ('boolean', 'boolsend', 'f'), ('smallint', 'int2send', '-2'), ('integer', 'int4send', '2147483647'), ('bigint', 'int8send', '-9223372036854775808'),
+  ('real', 'float4send', '1.5'), ('real', 'float4send', 'NaN'), ('double precision', 'float8send', '-0.1'), ('double precision', 'float8send', 'Infinity'),
+  ('text', 'textsend', 'añb'), ('varchar', 'varcharsend', ''), ('bytea', 'byteasend', '\x00ff'), ('date', 'date_send', '2024-02-29'), ('date', 'date_send', '0044-03-15 BC'), ('date', 'date_send', 'infinity'), ('date', 'date_send', '-infinity'),
+  ('time', 'time_send', '24:00'), ('timestamp', 'timestamp_send', '1999-12-31 23:59:59.999999'), ('timestamp', 'timestamp_send', '-infinity'), ('timestamptz', 'timestamptz_send', '2024-02-29 12:34:56.789+02'), ('timestamptz', 'timestamptz_send', 'infinity'),
+  ('interval', 'interval_send', '-1 year -2 mons +3 days -04:05:06.789'), ('uuid', 'uuid_send', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'), ('jsonb', 'jsonb_send', '{"b":[1,2.50,null],"a":"x"}'), ('json', 'json_send', '{"b" : 1}'), ('oid', 'oidsend', '4294967295'),
+  ('integer[]', 'array_send', '{1,NULL,3}'), ('integer[]', 'array_send', '{}'), ('integer[]', 'array_send', '[0:1][5:6]={{1,2},{3,4}}'), ('text[]', 'array_send', '{a,"",NULL}'), ('numeric[]', 'array_send', '{1.5,NaN}'), ('boolean[]', 'array_send', '{t,f}'), ('timestamptz[]', 'array_send', '{2024-01-01 00:00+00}'), ('uuid[]', 'array_send', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}'))
+select concat_ws(E'\t', t, i, pg_temp.ask(format('encode(%s(%L::%s), ''hex'')', send, i, t))) from value;
+select concat_ws(E'\t', 'numeric', i, pg_temp.ask(format('encode(numeric_send(%L::numeric), ''hex'')', i))) from unnest(array['0', '0.00', '1', '-1', '10', '9999', '10000', '100000000', '12345.678', '0.1', '0.0001', '0.00001', '-0.00012345', '1.10', '1000000.000001', '99999999999999999999999999999999999999',
+  '170141183460469231731687303715884105727', '170141183460469231731687303715884105727.1', '123456789012345678901234567890123456789012345678901234567890.123456789', '1e100', '1e-100', '-1e-20', 'NaN', 'Infinity', '-Infinity', '0.0000000000000000', '17014118346046923173168730371588410572.7']) i;
