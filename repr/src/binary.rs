@@ -204,7 +204,7 @@ fn read_array(bytes: &[u8], element: &Type, out: &mut RowBuilder) -> Result<(), 
         let length = u32::try_from(cursor.int4()?).map_err(|_| invalid("invalid array dimension"))?;
         dimensions.push(ArrayDimension { length, lower_bound: cursor.int4()? });
         // Each element takes four bytes at least: more of them than that is a lie, found before it multiplies.
-        elements = elements * u64::from(length);
+        elements *= u64::from(length);
         if elements > bytes.len() as u64 {
             return Err(invalid("insufficient data left in message"));
         }

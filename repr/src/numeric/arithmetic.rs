@@ -70,7 +70,7 @@ enum Rounding {
 }
 
 impl Numeric {
-    /// The value without its finiteness: what Postgres sees first of a number. Zero and the special values are (0, 0).
+    /// What Postgres looks at to choose a scale. Zero and the special values are (0, 0).
     pub(super) fn magnitude(&self) -> Magnitude {
         let (digits, scale) = match &self.0 {
             Repr::Finite { unscaled, scale } => (i64::from(digits_of(unscaled.get().unsigned_abs())), i64::from(*scale)),

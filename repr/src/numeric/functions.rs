@@ -9,13 +9,12 @@ use crate::{EvalError, SqlState};
 use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::{One, Signed, ToPrimitive, Zero};
+use std::f64::consts::{LN_10, LOG10_E};
 
 /// Beyond this argument Postgres' `exp` overflows, or is zero.
 const EXP_ARGUMENT_MAX: f64 = 6_000.0;
 /// `exp` looks no further than this many digits to choose a scale.
 const EXP_WEIGHT_MAX: f64 = 2_000.0;
-const LOG10_E: f64 = 0.434294481903252;
-const LN_10: f64 = std::f64::consts::LN_10;
 /// Bits beyond the asked precision: they absorb the error of every step.
 const GUARD_BITS: u64 = 96;
 /// The weight, in base 10,000, past which no number fits the format.
@@ -140,10 +139,9 @@ impl Numeric {
     /// The first two digits in base 10,000 as a number, and the power of ten it is to be multiplied by.
     fn leading_pair(&self) -> (f64, i64) {
         let magnitude = self.magnitude();
-        let Ok(rest) = self.absolute().subtract(&Numeric::zero()) else { return (0.0, 0) };
         // As many places as make the pair an integer.
         let places = 4 - 4 * magnitude.weight;
-        let Some((unscaled, scale)) = rest.to_big() else { return (0.0, 0) };
+        let Some((unscaled, scale)) = self.absolute().to_big() else { return (0.0, 0) };
         let shift = places - i64::from(scale);
         let pair = if shift >= 0 { unscaled * big_power_of_ten(shift as u64) } else { unscaled / big_power_of_ten(shift.unsigned_abs()) };
         (pair.to_f64().unwrap_or(0.0), -places)

@@ -36,7 +36,7 @@ pub struct Numeric(Repr);
 
 /// An `i128` aligned like a word, so that a [`Numeric`] takes 24 bytes and a datum 32.
 #[derive(Clone, Copy, Debug)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 struct Unscaled(i128);
 
 impl Unscaled {

@@ -193,7 +193,7 @@ impl Numeric {
             return None;
         }
         let shift = 2 * (i64::from(exponent) - (last - start + 1) as i64) + i64::from(scale);
-        let odd_half = shift == -1 && (bytes[last] ^ mask) / 2 % 10 == 0;
+        let odd_half = shift == -1 && ((bytes[last] ^ mask) / 2).is_multiple_of(10);
         ((shift >= 0 || odd_half) && i64::from(exponent) * 2 <= super::INTEGRAL_DIGITS_MAX + 1).then_some(last + 1 + SCALE_BYTES)
     }
 }

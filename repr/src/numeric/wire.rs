@@ -25,7 +25,7 @@ fn invalid(what: &str) -> EvalError {
 }
 
 fn write_words(out: &mut BytesMut, digits: &[u16], negative: bool, scale: u16) {
-    let places = i32::from(scale).div_euclid(4) + i32::from(scale % 4 != 0);
+    let places = i32::from(scale).div_euclid(4) + i32::from(!scale.is_multiple_of(4));
     let first = digits.iter().position(|digit| *digit != 0).unwrap_or(digits.len());
     let last = digits.iter().rposition(|digit| *digit != 0).map_or(first, |last| last + 1);
     let weight = if first == last { 0 } else { (digits.len() - first) as i32 - places - 1 };

@@ -202,7 +202,11 @@ impl Fields {
             _ => None,
         };
         if special.is_some() {
-            return if self.special.is_some() || self.has_date() { Err(Refusal::Syntax) } else { Ok(self.special = special) };
+            if self.special.is_some() || self.has_date() {
+                return Err(Refusal::Syntax);
+            }
+            self.special = special;
+            return Ok(());
         }
         if let Some(month) = month_of(word) {
             // `2024 Feb`: a number taken for the month was the day.
