@@ -20,11 +20,26 @@
 pub mod clock;
 pub mod compaction;
 pub mod disk;
+pub mod error;
 pub mod frame;
+mod header;
 pub mod log;
+mod manifest;
+mod merge;
+mod part;
+mod recovery;
+pub mod segment;
 pub mod sim_disk;
+#[cfg(test)]
+mod tests;
 
 pub use clock::Clock;
-pub use disk::{Disk, FileDisk};
+pub use compaction::CompactionReport;
+pub use disk::{Disk, DiskFile, FileDisk};
+pub use error::StorageError;
 pub use frame::Frame;
-pub use log::{Log, LogOptions, Recovery, StorageError};
+pub use header::FORMAT_VERSION;
+pub use log::{Log, LogOptions};
+pub use recovery::Recovery;
+pub use segment::FRAME_BYTES_MAX;
+pub use sim_disk::SimDisk;
