@@ -19,7 +19,7 @@ pub fn register(table: &mut Table) {
                 table.entry::<(t::$marker, t::Text), t::Bool>(name, description).returns_with(
                     |_| (Memo::default(), String::new()),
                     move |(memo, lowered): &mut (Memo<Pattern>, String), (text, pattern)| {
-                        let pattern = memo.get(pattern, |pattern| Pattern::parse(pattern, ignore_case))?;
+                        let pattern = memo.get(pattern, |pattern| Ok(Pattern::parse(pattern, ignore_case)))?;
                         let text = if ignore_case {
                             lowered.clear();
                             lowered.extend(text.chars().map(lower));
@@ -27,7 +27,7 @@ pub fn register(table: &mut Table) {
                         } else {
                             text
                         };
-                        Ok::<bool, EvalError>(pattern.matches(text) == wanted)
+                        pattern.matches(text).map(|matches| matches == wanted)
                     },
                 );
             )*};
@@ -53,20 +53,19 @@ enum Token {
     Character(char),
     AnyCharacter,
     AnyText,
+    /// An escape character at the end: an error if matching gets there with text left.
+    Unfinished,
 }
 
 impl Pattern {
-    fn parse(pattern: &str, ignore_case: bool) -> Result<Pattern, EvalError> {
+    fn parse(pattern: &str, ignore_case: bool) -> Pattern {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {
             let token = match character {
                 '%' => Token::AnyText,
                 '_' => Token::AnyCharacter,
-                '\\' => match characters.next() {
-                    Some(escaped) => Token::Character(escaped),
-                    None => return Err(EvalError::new(INVALID_ESCAPE_SEQUENCE, "LIKE pattern must not end with escape character")),
-                },
+                '\\' => characters.next().map_or(Token::Unfinished, Token::Character),
                 plain => Token::Character(plain),
             };
             if token != Token::AnyText || tokens.last() != Some(&Token::AnyText) {
@@ -80,7 +79,7 @@ impl Pattern {
                 }
             }
         }
-        Ok(Pattern::shape(tokens))
+        Pattern::shape(tokens)
     }
 
     fn shape(tokens: Vec<Token>) -> Pattern {
@@ -103,19 +102,19 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, text: &str) -> bool {
-        match self {
+    fn matches(&self, text: &str) -> Result<bool, EvalError> {
+        Ok(match self {
             Pattern::Exactly(plain) => text == plain,
             Pattern::StartsWith(plain) => text.starts_with(plain.as_str()),
             Pattern::EndsWith(plain) => text.ends_with(plain.as_str()),
             Pattern::Contains(plain) => text.contains(plain.as_str()),
-            Pattern::General(tokens) => matches_general(tokens, text),
-        }
+            Pattern::General(tokens) => return matches_general(tokens, text),
+        })
     }
 }
 
 /// Where a `%` was met, matching starts again one character later when what follows does not fit: only the last `%` has to be remembered.
-fn matches_general(tokens: &[Token], text: &str) -> bool {
+fn matches_general(tokens: &[Token], text: &str) -> Result<bool, EvalError> {
     let (mut token, mut rest) = (0, text.chars());
     let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
     loop {
@@ -125,10 +124,13 @@ fn matches_general(tokens: &[Token], text: &str) -> bool {
             continue;
         }
         let fits = match (tokens.get(token), rest.next()) {
-            (None, None) => return true,
+            (None, None) => return Ok(true),
             (Some(Token::AnyCharacter), Some(_)) => true,
             (Some(Token::Character(wanted)), Some(found)) => *wanted == found,
-            (_, None) => return false,
+            (_, None) => return Ok(false),
+            (Some(Token::Unfinished), Some(_)) => {
+                return Err(EvalError::new(INVALID_ESCAPE_SEQUENCE, "LIKE pattern must not end with escape character"));
+            }
             _ => false,
         };
         if fits {
@@ -138,12 +140,12 @@ fn matches_general(tokens: &[Token], text: &str) -> bool {
         match &mut retry {
             Some((after, from)) => {
                 if from.next().is_none() {
-                    return false;
+                    return Ok(false);
                 }
                 token = *after;
                 rest = from.clone();
             }
-            None => return false,
+            None => return Ok(false),
         }
     }
 }

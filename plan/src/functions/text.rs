@@ -250,7 +250,7 @@ fn characters(table: &mut Table) {
     table.entry::<(t::Int4,), t::Text>("chr", "The character of a code point.").writes(|(code,), out: &mut String| {
         let limit = |message: String| Err(EvalError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
         match u32::try_from(code) {
-            Err(_) => limit("character number must be positive".to_string()),
+            Err(_) => Err(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, "character number must be positive")),
             Ok(0) => limit("null character not permitted".to_string()),
             Ok(code) => match char::from_u32(code) {
                 Some(character) => {

@@ -101,7 +101,7 @@ fn nest(elements: Vec<JsonbBuf>, lengths: &[usize]) -> JsonbBuf {
 fn key_text(datum: &Datum<'_>, scalar: &Type, context: &TextContext, position: usize) -> Result<String, EvalError> {
     let mut text = String::new();
     match datum {
-        Datum::Null => Err(EvalError::new(SqlState(*b"22004"), format!("argument {position}: key must not be null"))),
+        Datum::Null => Err(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, format!("argument {position}: key must not be null"))),
         Datum::Array(_) | Datum::Record(_) | Datum::Jsonb(_) => {
             Err(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"))
         }
