@@ -10,6 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Properties of a transaction, and the settings they begin with.
+const TRANSACTION_PROPERTIES: [(&str, &str); 3] = [
+    ("transaction_isolation", "default_transaction_isolation"),
+    ("transaction_read_only", "default_transaction_read_only"),
+    ("transaction_deferrable", "default_transaction_deferrable"),
+];
+
 #[derive(Clone, PartialEq, Eq)]
 struct Values {
     /// By position in [`VARIABLES`].
@@ -39,6 +46,18 @@ pub struct Settings {
     text: TextContext,
     search_path: Vec<String>,
     user: String,
+    /// Read by every statement, so read out of their text once.
+    flags: Flags,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    is_serializable: bool,
+    is_read_only: bool,
+    /// A new transaction has other properties than the one before.
+    defaults_differ: bool,
+    statement_timeout: Option<Duration>,
+    lock_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -58,6 +77,7 @@ impl Settings {
             text: TextContext::default(),
             search_path: Vec::new(),
             user: user.to_string(),
+            flags: Flags::default(),
         };
         for (name, value) in startup {
             match name.as_str() {
@@ -136,7 +156,7 @@ impl Settings {
     pub fn reset_all(&mut self) {
         // What belongs to the transaction stays.
         let keep = |name: &str| variables::find(name).map(|position| (position, self.current.known[position].clone()));
-        let kept: Vec<_> = ["transaction_isolation", "transaction_read_only", "transaction_deferrable"].into_iter().filter_map(keep).collect();
+        let kept: Vec<_> = TRANSACTION_PROPERTIES.iter().filter_map(|(name, _)| keep(name)).collect();
         self.lasting = self.initial.clone();
         self.current = self.initial.clone();
         for (position, value) in kept {
@@ -207,34 +227,41 @@ impl Settings {
         }
     }
 
-    /// Settings of a new transaction take the defaults.
+    /// The properties of a new transaction are the defaults.
     pub fn begin_transaction(&mut self) {
-        for (name, default) in [("transaction_isolation", "default_transaction_isolation"), ("transaction_read_only", "default_transaction_read_only")] {
-            if let (Some(position), Some(from)) = (variables::find(name), variables::find(default))
-                && self.current.known[position] != self.current.known[from]
-            {
+        if !self.flags.defaults_differ {
+            return;
+        }
+        for (name, default) in TRANSACTION_PROPERTIES {
+            if let (Some(position), Some(from)) = (variables::find(name), variables::find(default)) {
                 let value = self.current.known[from].clone();
                 self.change(false, |values| values.known[position].clone_from(&value));
-                self.derive();
             }
         }
+        self.derive();
     }
 
     fn derive(&mut self) {
         self.epoch += 1;
-        let value = |name: &str| variables::find(name).and_then(|position| self.current.known.get(position)).map_or("", String::as_str);
-        let mut path = split_names(value("search_path"));
+        let mut path = split_names(self.get("search_path"));
         path.retain(|name| name != "$user");
         if !path.iter().any(|name| name == "pg_catalog") {
             path.insert(0, "pg_catalog".to_string());
         }
-        let text = TextContext {
-            time_zone: TimeZone::parse(value("TimeZone")).unwrap_or(TimeZone::UTC),
-            bytea_hex: value("bytea_output") != "escape",
-            extra_float_digits: value("extra_float_digits").parse().unwrap_or(1),
+        let milliseconds = |name: &str| self.get(name).parse().ok().filter(|millis| *millis > 0).map(Duration::from_millis);
+        self.flags = Flags {
+            is_serializable: self.get("transaction_isolation") == "serializable",
+            is_read_only: self.get("transaction_read_only") == "on",
+            defaults_differ: TRANSACTION_PROPERTIES.iter().any(|(name, default)| self.get(name) != self.get(default)),
+            statement_timeout: milliseconds("statement_timeout"),
+            lock_timeout: milliseconds("lock_timeout"),
+        };
+        self.text = TextContext {
+            time_zone: TimeZone::parse(self.get("TimeZone")).unwrap_or(TimeZone::UTC),
+            bytea_hex: self.get("bytea_output") != "escape",
+            extra_float_digits: self.get("extra_float_digits").parse().unwrap_or(1),
             now: self.text.now,
         };
-        self.text = text;
         self.search_path = path;
     }
 
@@ -267,19 +294,16 @@ impl Settings {
     }
     /// Reads may be older than what others were shown.
     pub fn is_serializable(&self) -> bool {
-        self.get("transaction_isolation") == "serializable"
+        self.flags.is_serializable
     }
     pub fn is_read_only(&self) -> bool {
-        self.get("transaction_read_only") == "on"
+        self.flags.is_read_only
     }
     pub fn statement_timeout(&self) -> Option<Duration> {
-        self.milliseconds("statement_timeout")
+        self.flags.statement_timeout
     }
     pub fn lock_timeout(&self) -> Option<Duration> {
-        self.milliseconds("lock_timeout")
-    }
-    fn milliseconds(&self, name: &str) -> Option<Duration> {
-        self.get(name).parse().ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+        self.flags.lock_timeout
     }
 }
 
