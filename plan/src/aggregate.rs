@@ -8,6 +8,8 @@ mod accumulator;
 mod exact;
 mod recomputed;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use accumulator::{Accumulator, Accumulators};
 pub use recomputed::finish_recomputed;

@@ -33,7 +33,7 @@ mod node;
 mod prepare;
 mod reduce;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod top_k;
 pub mod window;
 

@@ -5,6 +5,8 @@
 
 mod describe;
 mod scalar;
+#[cfg(test)]
+mod tests;
 
 pub use scalar::expression;
 

@@ -4,6 +4,8 @@
 //! receives them says when it has enough. A NULL argument yields no rows, as Postgres' (all strict) functions do.
 
 mod apply;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use apply::add_interval;
 pub use apply::{Emit, ROWS_MAX};

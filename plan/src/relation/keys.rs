@@ -221,3 +221,6 @@ fn minimal(mut keys: Vec<Key>) -> Vec<Key> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;
