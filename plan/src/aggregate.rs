@@ -12,8 +12,8 @@ mod table;
 mod tests;
 
 pub use accumulator::{Accumulator, Accumulators};
-pub use recomputed::finish_recomputed;
-pub(crate) use recomputed::{Fold, is_better, push_sort_key};
+pub use recomputed::{finish_recomputed, push_sort_key};
+pub(crate) use recomputed::{Fold, is_better};
 pub use table::{all, lookup};
 
 use crate::Scalar;

@@ -81,7 +81,7 @@ fn split<'a>(aggregate: &Aggregate, row: &'a [u8], key: Option<&mut RowBuilder>)
 }
 
 /// Appends a sort key under which values SQL calls equal are equal.
-pub(crate) fn push_sort_key(out: &mut RowBuilder, datum: Datum<'_>, direction: repr::SortDirection) {
+pub fn push_sort_key(out: &mut RowBuilder, datum: Datum<'_>, direction: repr::SortDirection) {
     match datum {
         Datum::Float4(_) | Datum::Float8(_) | Datum::Numeric(_) | Datum::Interval(_) | Datum::Jsonb(_) | Datum::Array(_) | Datum::Record(_) => {
             let mut canonical = RowBuilder::new();
