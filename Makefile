@@ -1,0 +1,43 @@
+# Tidemark's commands. `make demo` shows it; `make test` runs every test against real components; `make bench` measures.
+#
+# Build products live outside the checkout, so that every checkout of one machine shares the compiled dependencies.
+export TIDEMARK_CACHE ?= $(HOME)/.cache/tidemark
+export CARGO_TARGET_DIR ?= $(TIDEMARK_CACHE)/target
+
+BINARY = $(CARGO_TARGET_DIR)/release/tidemark
+
+.PHONY: help build demo run test test-fast bench components fmt clean-cache
+
+help:
+	@echo 'make demo              build in release, start a server with a small shop whose changes arrive through Kafka, show its totals'
+	@echo 'make demo KAFKA=h:p    the same through a real broker'
+	@echo 'make run               build in release and start a server in ./tidemark-data'
+	@echo 'make test              every test, with a real Kafka, Postgres, MariaDB and Debezium (fetched into $(TIDEMARK_CACHE))'
+	@echo 'make test-fast         the tests that need no other component'
+	@echo 'make bench             the benchmarks, each as a ratio against something run beside it'
+
+build:
+	cargo build --release -p server
+
+demo: build
+	$(if $(KAFKA),KAFKA=$(KAFKA)) $(BINARY) demo
+
+run: build
+	$(BINARY)
+
+components:
+	scripts/fetch-components
+
+# The crates' own tests first: they are quick, and what they find explains what the system tests would.
+test: components build
+	cargo test --workspace --exclude tests --exclude bench
+	cargo test -p tests -- --test-threads=1
+
+test-fast:
+	cargo test --workspace --exclude tests --exclude bench
+
+bench: components build
+	cargo run --release -p bench
+
+clean-cache:
+	rm -rf '$(TIDEMARK_CACHE)'
