@@ -88,8 +88,12 @@ fn list(disk: &dyn Disk) -> Result<Files, StorageError> {
     Ok(files)
 }
 
+/// A file that is gone already is as good.
 pub(crate) fn remove(disk: &dyn Disk, name: &str) -> Result<(), StorageError> {
-    disk.remove(name).map_err(StorageError::io("remove", &path(disk, name)))
+    match disk.remove(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StorageError::io("remove", &path(disk, name))(error)),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn create_segment(disk: &dyn Disk, number: u64, first_sequence: u64) -> Result<CurrentSegment, StorageError> {

@@ -327,6 +327,14 @@ impl SimDisk {
         state.events.iter().take(event_count).for_each(|event| world.apply(event));
         SimDisk::of(world.survivors(survival))
     }
+    /// Another disk: this one as the next process finds it if the program was killed when `event_count` events had happened. Nothing is lost yet, but what
+    /// was not synced may still be by a crash of that disk.
+    pub fn kill(&self, event_count: usize) -> SimDisk {
+        let state = self.state();
+        let mut world = state.base.clone();
+        state.events.iter().take(event_count).for_each(|event| world.apply(event));
+        SimDisk::of(world)
+    }
     /// Another disk with the same files, all of them durable.
     pub fn copy(&self) -> SimDisk {
         SimDisk::of(self.state().world.clone().survivors(Survival::All))
@@ -347,6 +355,10 @@ impl SimDisk {
     pub fn inject(&self, operation: Operation, after: u64, kind: io::ErrorKind) {
         self.state().faults.push(Fault { operation, after, kind });
     }
+    /// Whether all that was injected has happened.
+    pub fn faults_are_used_up(&self) -> bool {
+        self.state().faults.is_empty()
+    }
     /// From now on no sync does anything, though all say they did: a log that does not sync, to try the tests on.
     pub fn lie_about_syncs(&self) {
         self.state().lying = true;
@@ -355,6 +367,15 @@ impl SimDisk {
     pub fn files(&self) -> Vec<(String, u64)> {
         let state = self.state();
         state.world.names.iter().map(|(name, &file)| (name.clone(), state.world.files[file].current.len() as u64)).collect()
+    }
+    /// Zeroes bytes, for good, as far as there are any.
+    pub fn zero(&self, name: &str, offset: u64, length: u64) {
+        let mut state = self.state();
+        let file = state.world.names[name];
+        let Contents { current, durable, .. } = &mut state.world.files[file];
+        for bytes in [current, durable] {
+            bytes.iter_mut().skip(offset as usize).take(length as usize).for_each(|byte| *byte = 0);
+        }
     }
     /// Rots one byte, for good. Panics if there is none.
     pub fn flip(&self, name: &str, offset: u64, mask: u8) {

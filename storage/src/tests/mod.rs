@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Sizes so small that a handful of frames makes segments, parts and runs.
 pub fn small_options() -> LogOptions {
-    LogOptions { segment_bytes_max: 2_000, compact_bytes_min: 3_000, compact_memory_bytes_max: 2_500, part_bytes_max: 600 }
+    LogOptions { segment_bytes_max: 1_500, compact_bytes_min: 2_000, compact_memory_bytes_max: 2_000, part_bytes_max: 1_500 }
 }
 
 /// What a log must hold.
@@ -77,6 +77,12 @@ pub struct Workload {
 impl Workload {
     pub fn new(seed: u64) -> Workload {
         Workload { random: Random(seed), model: Model::default(), next_id: 4, live: BTreeSet::from([0, 1, 2, 3]), value: 0 }
+    }
+    /// From now on with other collections and other rows: `from` is more than there have been of either.
+    pub fn avoid(&mut self, from: u64) {
+        self.live = (0..4).map(|id| if id == 0 { 0 } else { from + id }).collect();
+        self.next_id = from + 4;
+        self.value = 1_000 * from as i64;
     }
     fn row(&mut self) -> Row {
         self.value += 1;
