@@ -1,6 +1,6 @@
 //! Typed columns: values, a flag per row, and a sparse list of errors.
 
-use repr::{Array, Date, Datum, EvalError, Interval, Jsonb, Numeric, RowRef, SqlState, SqlTimestamp, SqlTimestampTz, Time, Type};
+use repr::{Array, Date, Datum, EvalError, Interval, Jsonb, Numeric, RowBuilder, RowRef, SqlState, SqlTimestamp, SqlTimestampTz, Time, Type};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -160,6 +160,31 @@ impl Values {
         }
     }
 
+    /// The storage's name, for errors.
+    fn name(&self) -> &'static str {
+        match self {
+            Values::Bool(_) => "boolean",
+            Values::Int2(_) => "smallint",
+            Values::Int4(_) => "integer",
+            Values::Int8(_) => "bigint",
+            Values::Float4(_) => "real",
+            Values::Float8(_) => "double precision",
+            Values::Numeric(_) => "numeric",
+            Values::Text(_) => "text",
+            Values::Bytea(_) => "bytea",
+            Values::Date(_) => "date",
+            Values::Time(_) => "time",
+            Values::Timestamp(_) => "timestamp",
+            Values::TimestampTz(_) => "timestamp with time zone",
+            Values::Interval(_) => "interval",
+            Values::Uuid(_) => "uuid",
+            Values::Jsonb(_) => "jsonb",
+            Values::Oid(_) => "oid",
+            Values::Array(_) => "an array",
+            Values::Record(_) => "a record",
+        }
+    }
+
     /// Empties the column and makes room for so many rows.
     fn begin(&mut self, rows: usize) {
         fn fill<T: Clone>(values: &mut Vec<T>, rows: usize, value: T) {
@@ -191,6 +216,7 @@ impl Values {
         }
     }
 
+    #[inline]
     fn datum(&self, row: usize) -> Datum<'_> {
         match self {
             Values::Bool(values) => Datum::Bool(values[row]),
@@ -249,8 +275,8 @@ impl Values {
             (Values::Array(values), Datum::Array(value)) => return append(values, row, value.as_encoded()),
             (Values::Record(values), Datum::Record(value)) => return append(values, row, value.as_bytes()),
             (values, datum) => {
-                let wanted = format!("{:?}", std::mem::discriminant(values));
-                return Err(EvalError::new(SqlState::INTERNAL_ERROR, format!("an expression got {datum:?} where its plan promises another type ({wanted})")));
+                let wanted = values.name();
+                return Err(EvalError::new(SqlState::INTERNAL_ERROR, format!("an expression got {datum:?} where its plan promises {wanted}")));
             }
         }
         Ok(())
@@ -362,6 +388,16 @@ impl Vector {
             NULL => Ok(Datum::Null),
             _ => Err(self.error(row)),
         }
+    }
+    /// Appends the encoded value of a row, NULL included.
+    #[inline]
+    pub fn write(&self, row: usize, out: &mut RowBuilder) -> Result<(), EvalError> {
+        match self.flag(row) {
+            VALUE => out.push(self.values.datum(row & self.mask())),
+            NULL => out.push(Datum::Null),
+            _ => return Err(self.error(row)),
+        }
+        Ok(())
     }
     #[inline]
     pub fn set(&mut self, row: usize, value: Result<Datum<'_>, EvalError>) {

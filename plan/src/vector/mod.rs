@@ -111,23 +111,31 @@ impl Transform {
                 self.program.compute(&self.batch, *node, rows);
             }
         }
-        self.failed.sort_unstable_by_key(|(row, _)| *row);
-        let mut failed = self.failed.drain(..).peekable();
-        rows.for_each(|row| {
-            while let Some((failed_row, error)) = failed.next_if(|(failed_row, _)| (*failed_row as usize) < row) {
-                emit(failed_row as usize, Err(error));
+        let (outputs, program, batch, builder, whole) = (&self.outputs, &self.program, &self.batch, &mut self.builder, self.whole);
+        let mut emit_row = |row: usize, emit: &mut dyn FnMut(usize, Result<&[u8], EvalError>)| {
+            if whole {
+                return emit(row, Ok(batch.row(row)));
             }
-            if self.whole {
-                return emit(row, Ok(self.batch.row(row)));
-            }
-            self.builder.clear();
-            match write_row(&self.outputs, &self.program, &self.batch, row, &mut self.builder) {
-                Ok(()) => emit(row, Ok(self.builder.as_bytes())),
+            builder.clear();
+            match write_row(outputs, program, batch, row, builder) {
+                Ok(()) => emit(row, Ok(builder.as_bytes())),
                 Err(error) => emit(row, Err(error)),
             }
-        });
-        for (failed_row, error) in failed {
-            emit(failed_row as usize, Err(error));
+        };
+        if self.failed.is_empty() {
+            rows.for_each(|row| emit_row(row, emit));
+        } else {
+            self.failed.sort_unstable_by_key(|(row, _)| *row);
+            let mut failed = self.failed.drain(..).peekable();
+            rows.for_each(|row| {
+                while let Some((failed_row, error)) = failed.next_if(|(failed_row, _)| (*failed_row as usize) < row) {
+                    emit(failed_row as usize, Err(error));
+                }
+                emit_row(row, emit);
+            });
+            for (failed_row, error) in failed {
+                emit(failed_row as usize, Err(error));
+            }
         }
         if let Some(kept) = kept {
             self.program.give_rows(kept);
@@ -196,7 +204,7 @@ fn write_row(outputs: &[Output], program: &Program, batch: &Batch, row: usize, b
     for output in outputs {
         match output {
             Output::Copied { from, to } => builder.push_encoded(batch.between(row, *from, *to)),
-            Output::Computed(node) => builder.push(program.vector(*node).datum(row)?),
+            Output::Computed(node) => program.vector(*node).write(row, builder)?,
         }
     }
     Ok(())
