@@ -66,7 +66,7 @@ pub struct FileDisk {
 
 impl FileDisk {
     /// Makes the directory if it is not there.
-    pub fn new(directory: impl AsRef<Path>) -> io::Result<FileDisk> {
+    pub fn open(directory: impl AsRef<Path>) -> io::Result<FileDisk> {
         let directory = directory.as_ref().to_path_buf();
         if !directory.is_dir() {
             std::fs::create_dir_all(&directory)?;
@@ -99,8 +99,9 @@ impl Disk for FileDisk {
             }
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
-        // The operating system frees the lock when the process ends, however it ends; the pid is for the reader of the message alone.
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(LockError::Io)?;
+        // The operating system frees the lock when the process ends, however it ends. The pid is for the reader of the message alone, and a disk that is too
+        // full for it must not keep the server from starting.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Box::new(file))
     }
     fn list(&self) -> io::Result<Vec<String>> {

@@ -61,7 +61,7 @@ impl Manifest {
         let mut file = disk.create(&temporary).map_err(StorageError::write(&temporary_path))?;
         file.append(&bytes).map_err(StorageError::write(&temporary_path))?;
         file.sync().map_err(StorageError::io("fsync", &temporary_path))?;
-        disk.rename(&temporary, &name).map_err(StorageError::io("rename", &temporary_path))?;
+        disk.rename(&temporary, &name).map_err(StorageError::write(&temporary_path))?;
         disk.sync_directory().map_err(StorageError::io("fsync", &disk.name()))
     }
     pub fn read(disk: &dyn Disk, generation: u64) -> Result<Manifest, StorageError> {

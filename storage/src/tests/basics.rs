@@ -1,15 +1,17 @@
 //! What must hold on the simulated disk and on real files alike.
 
 use super::{Model, Workload, contents, small_options};
-use crate::{Disk, FileDisk, Frame, Log, LogOptions, SimDisk, StorageError};
+use crate::sim_disk::Survival;
+use crate::{Clock, Disk, FileDisk, Frame, Log, LogOptions, SimDisk, StorageError};
 use repr::{CollectionId, Datum, Row, Timestamp};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Runs a test on both disks.
 fn on_both(test: impl Fn(Arc<dyn Disk>)) {
     test(Arc::new(SimDisk::new()));
     let directory = tempfile::tempdir().unwrap();
-    test(Arc::new(FileDisk::new(directory.path().join("data")).unwrap()));
+    test(Arc::new(FileDisk::open(directory.path().join("data")).unwrap()));
 }
 
 fn one_row(timestamp: u64, value: i64) -> Frame {
@@ -52,6 +54,80 @@ fn a_log_holds_what_was_appended_over_restarts_and_compactions() {
         }
         assert!(compactions >= 6 && replayed > 20, "{compactions} compactions, {replayed} frames replayed");
     });
+}
+
+/// A clock and a log are driven as a server does it, with a system clock that jumps, freezes and goes back, and with crashes.
+#[test]
+fn timestamps_grow_over_jumps_and_crashes() {
+    let (mut crashes, mut backwards) = (0, 0);
+    for seed in 1..=20 {
+        let mut random = crate::sim_disk::Random(seed);
+        let mut disk = SimDisk::new();
+        let mut now = 1_000_000_000;
+        let mut shown = Timestamp::MIN;
+        for _ in 0..6 {
+            let (mut log, recovery) = super::open(&disk).unwrap();
+            assert!(recovery.upper > shown || recovery.upper == Timestamp::MIN, "seed {seed}: upper {} after {shown}", recovery.upper);
+            let mut clock = Clock::resume(recovery.upper.previous().unwrap_or_default());
+            for _ in 0..random.below(200) {
+                let before = now;
+                now = match random.below(40) {
+                    0 => now + 3_600_000,
+                    1 => now - 3_600_000,
+                    2..=9 => now,
+                    _ => now + random.below(3_000),
+                };
+                backwards += u64::from(now < before);
+                let timestamp = clock.tick(Timestamp(now));
+                log.ensure_reserved(timestamp).unwrap();
+                if random.coin() {
+                    log.append(&one_row(timestamp.0, 1)).unwrap();
+                    log.maybe_compact(timestamp).unwrap();
+                    log.wait_for_compaction().unwrap();
+                }
+                assert!(timestamp > shown && timestamp >= Timestamp(now), "seed {seed}: {timestamp} after {shown}");
+                shown = timestamp;
+            }
+            drop(log);
+            disk = disk.crash(disk.event_count(), Survival::None);
+            crashes += 1;
+        }
+    }
+    assert!(crashes > 100 && backwards > 100, "{crashes} crashes, {backwards} times back");
+}
+
+/// Says how fast it is, and asserts nothing about it.
+#[test]
+fn throughput_on_real_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FileDisk::open(directory.path()).unwrap());
+    let (mut log, _) = Log::open(disk.clone(), LogOptions { compact_bytes_min: 1 << 20, ..LogOptions::default() }).unwrap();
+    let (frames, rows_per_frame) = (50, 4_000);
+    let appending = Instant::now();
+    for time in 1..=frames {
+        let rows = (0..rows_per_frame).map(|row| (Row::pack([Datum::Int8((time * rows_per_frame + row) as i64), Datum::Text("customer")]), 1)).collect();
+        let frame = Frame { timestamp: Timestamp(time), updates: vec![(CollectionId(1), rows)], positions: vec![], dropped: vec![] };
+        log.append(&frame).unwrap();
+    }
+    let appending = appending.elapsed();
+    let count_rows = |log: &Log| {
+        let replaying = Instant::now();
+        let mut rows = 0;
+        log.replay(&mut |_, _, batch| rows += batch.len() as u64).unwrap();
+        assert_eq!(rows, frames * rows_per_frame);
+        replaying.elapsed()
+    };
+    let frames_replayed = count_rows(&log);
+    let compacting = Instant::now();
+    log.maybe_compact(Timestamp(frames)).unwrap();
+    log.wait_for_compaction().unwrap();
+    assert_eq!(log.compactions(), 1);
+    let compacting = compacting.elapsed();
+    let parts_replayed = count_rows(&log);
+    println!(
+        "{} rows in {frames} frames: appended in {appending:?}, replayed in {frames_replayed:?}, compacted in {compacting:?}, replayed from parts in {parts_replayed:?}",
+        frames * rows_per_frame
+    );
 }
 
 #[test]

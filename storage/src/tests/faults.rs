@@ -58,6 +58,12 @@ fn a_full_disk_is_called_so() {
     disk.set_capacity(Some(disk.used_bytes()));
     log.ensure_reserved(Timestamp(19_999)).unwrap();
     assert!(matches!(log.ensure_reserved(Timestamp(20_001)), Err(StorageError::DiskFull { .. })));
+    // A full disk does not keep the server from starting either.
+    drop(log);
+    let (mut log, recovery) = open(&disk).unwrap();
+    assert_eq!(recovery.upper, Timestamp(20_001));
+    disk.set_capacity(None);
+    log.ensure_reserved(Timestamp(20_001)).unwrap();
 }
 
 #[test]
