@@ -42,7 +42,7 @@ fn a_full_disk_refuses_and_then_goes_on() {
         }
     }
     println!("{refused} appends refused in {cycles} cycles, {compactions} compactions");
-    assert!(refused >= cycles && compactions >= cycles / 20, "{refused} refused, {compactions} compactions");
+    assert!(refused >= cycles / 2 && compactions >= cycles / 20, "{refused} refused, {compactions} compactions");
 }
 
 #[test]
