@@ -151,7 +151,10 @@ mod tests {
         assert_eq!(reader.dropped, frame.dropped);
         assert_eq!(reader.positions.iter().map(|(id, bytes)| (*id, bytes.to_vec())).collect::<Vec<_>>(), frame.positions);
         let mut updates = Vec::new();
-        let whole = reader.updates::<()>(|update| Ok(updates.push((update.collection, Row::from_bytes(update.row), update.diff))));
+        let whole = reader.updates::<()>(|update| {
+            updates.push((update.collection, Row::from_bytes(update.row), update.diff));
+            Ok(())
+        });
         assert_eq!(whole, Ok(Some(())));
         let expected: Vec<_> = frame.updates.iter().flat_map(|(id, rows)| rows.iter().map(|(row, diff)| (*id, row.clone(), *diff))).collect();
         assert_eq!(updates, expected);

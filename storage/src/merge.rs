@@ -105,8 +105,7 @@ pub(crate) fn merge<'a>(
     let mut writer = PartsWriter::new(output);
     let mut row = Vec::new();
     let mut count = 0;
-    loop {
-        let Some(smallest) = inputs.iter().filter_map(|input| input.peek().map(|(row, _)| row)).min() else { break };
+    while let Some(smallest) = inputs.iter().filter_map(|input| input.peek().map(|(row, _)| row)).min() {
         row.clear();
         row.extend_from_slice(smallest);
         let mut sum: i128 = 0;

@@ -132,8 +132,8 @@ impl History {
     }
     /// Whether a log that was found after `event_count` events holds what it must.
     pub fn check(&self, event_count: usize, log: &Log, recovery: &Recovery) -> Result<(), String> {
-        let acknowledged = self.appended.iter().filter(|append| append.ended.is_some_and(|ended| ended <= event_count)).next_back();
-        let started = self.appended.iter().filter(|append| append.started <= event_count).next_back();
+        let acknowledged = self.appended.iter().rfind(|append| append.ended.is_some_and(|ended| ended <= event_count));
+        let started = self.appended.iter().rfind(|append| append.started <= event_count);
         let empty = Model::default();
         let allowed: Vec<&Model> = [acknowledged, started].map(|append| append.map_or(&empty, |append| &append.after)).to_vec();
         let found = contents(log, recovery).map_err(|error| format!("replay: {error}"))?;
@@ -195,7 +195,7 @@ fn check_moment(history: &History, event_count: usize, seed: u64, counts: &mut C
         let recovery = history.check_image(event_count, &image).map_err(context)?;
         counts.images += 1;
         counts.torn += u64::from(recovery.torn_bytes > 0);
-        let acknowledged = history.appended.iter().filter(|append| append.ended.is_some_and(|ended| ended <= event_count)).next_back();
+        let acknowledged = history.appended.iter().rfind(|append| append.ended.is_some_and(|ended| ended <= event_count));
         counts.unacknowledged_survived += u64::from(recovery.last > acknowledged.map_or(Timestamp::MIN, |append| append.after.last));
         if random.below(4) == 0 {
             check_second_crash(history, event_count, &image, &recovery, &mut random, counts).map_err(context)?;
