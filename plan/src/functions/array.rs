@@ -122,23 +122,35 @@ fn element<'a>(array: Array<'a>, dimensions: &[ArrayDimension], subscripts: &[i3
 }
 
 fn subscripts(table: &mut Table) {
-    let shape = Shape::new("array_subscript", "The element at a subscript per dimension; NULL outside the array.", vec![Type::AnyArray, Type::Int4], Type::AnyElement)
-        .variadic()
-        .can_be_null();
-    table.datums(shape, |_| (), |_, datums, out| match datums {
-        [Datum::Array(array), subscripts @ ..] => {
-            let subscripts = integers(subscripts).ok_or_else(|| misused("array_subscript"))?;
-            out.push(element(*array, &array.dimensions(), &subscripts).unwrap_or(Datum::Null));
+    for name in ["array_subscript", "array_element"] {
+        let description = "The element at a subscript per dimension; NULL outside the array.";
+        let shape = Shape::new(name, description, vec![Type::AnyArray, Type::Int4], Type::AnyElement).variadic().can_be_null();
+        table.datums(shape, |_| (), |_, datums, out| match datums {
+            [Datum::Array(array), subscripts @ ..] => {
+                let subscripts = integers(subscripts).ok_or_else(|| misused("array_subscript"))?;
+                out.push(element(*array, &array.dimensions(), &subscripts).unwrap_or(Datum::Null));
+                Ok(())
+            }
+            _ => Err(misused("array_subscript")),
+        });
+    }
+    let description = "A part of an array, given by a lower and an upper bound per dimension; a bound that is NULL is the array's.";
+    let shape = Shape::new("array_slice", description, vec![Type::AnyArray, Type::Int4], Type::AnyArray).variadic().called_on_null().can_be_null();
+    table.datums(shape, |_| (ArrayBuilder::new(), Vec::new()), |(builder, bounds), datums, out| match datums {
+        [Datum::Null, ..] => {
+            out.push(Datum::Null);
             Ok(())
         }
-        _ => Err(misused("array_subscript")),
-    });
-    let description = "A part of an array, given by a lower and an upper bound per dimension; the least and the greatest integer stand for a bound left out.";
-    let shape = Shape::new("array_slice", description, vec![Type::AnyArray, Type::Int4], Type::AnyArray).variadic();
-    table.datums(shape, |_| ArrayBuilder::new(), |builder, datums, out| match datums {
-        [Datum::Array(array), bounds @ ..] => {
-            let bounds = integers(bounds).ok_or_else(|| misused("array_slice"))?;
-            push_array(out, &slice(*array, &bounds, builder));
+        [Datum::Array(array), given @ ..] => {
+            bounds.clear();
+            for (position, datum) in given.iter().enumerate() {
+                bounds.push(match datum {
+                    Datum::Int4(bound) => *bound,
+                    _ if position % 2 == 0 => i32::MIN,
+                    _ => i32::MAX,
+                });
+            }
+            push_array(out, &slice(*array, bounds, builder));
             Ok(())
         }
         _ => Err(misused("array_slice")),

@@ -20,6 +20,7 @@ pub(crate) mod lift;
 mod math;
 mod pattern;
 mod regexp;
+mod template;
 mod text;
 mod text_search;
 #[cfg(test)]
@@ -90,6 +91,7 @@ fn index() -> &'static Index {
         math::register(&mut table);
         pattern::register(&mut table);
         regexp::register(&mut table);
+        template::register(&mut table);
         text::register(&mut table);
         text_search::register(&mut table);
         // The table lives as long as the process; entries are compared by address.

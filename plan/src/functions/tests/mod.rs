@@ -117,7 +117,7 @@ fn sql(call: &str) -> String {
         })
         .collect();
     let subscripts = |from: usize, separator: &str, count: usize| -> String {
-        arguments[from..].chunks(count).map(|chunk| format!("[{}]", chunk.join(separator))).collect()
+        arguments[from..].chunks(count).map(|chunk| format!("[{}]", chunk.join(separator)).replace("NULL::int4:", ":").replace(":NULL::int4", ":")).collect()
     };
     match (name, &arguments[..]) {
         (name, [only]) if name.starts_with("cast ") => format!("({only})::{}", &name[5..]),
@@ -174,4 +174,8 @@ fn json() {
 #[test]
 fn times() {
     check("times", include_str!("cases/times.txt"));
+}
+#[test]
+fn templates() {
+    check("templates", include_str!("cases/templates.txt"));
 }
