@@ -21,6 +21,7 @@ pub mod engine;
 mod layout;
 pub mod published;
 mod render;
+mod shared;
 pub mod tap;
 
 pub use config::Config;
