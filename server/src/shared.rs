@@ -25,6 +25,10 @@ pub struct Shared {
     /// The newest timestamp any session was shown or acknowledged: strict serializability is that nobody is shown less.
     shown: AtomicU64,
     requests: mpsc::Sender<Request>,
+    /// Who may write to which table.
+    pub table_locks: Arc<crate::session::locks::TableLocks>,
+    /// Ids of dataflows that live as long as a subscription, counted from their first one.
+    transient_ids: AtomicU64,
 }
 
 /// All relations at one timestamp, for as long as a statement or a transaction lives.
@@ -37,7 +41,7 @@ pub struct ReadAt {
 
 impl Shared {
     pub fn new(flags: Flags, metrics: Metrics, catalog: Catalog, dataflow: Control, progress: watch::Receiver<u64>, shown: Timestamp, requests: mpsc::Sender<Request>) -> Shared {
-        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests }
+        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), transient_ids: AtomicU64::new(0) }
     }
 
     pub fn catalog(&self) -> Arc<Catalog> {
@@ -93,6 +97,11 @@ impl Shared {
                 Some(_) => progress.changed().await.map_err(|_| Error::shutting_down())?,
             }
         }
+    }
+
+    /// An id no object of the catalog ever has, for a dataflow that ends with its subscription.
+    pub fn transient_id(&self) -> CollectionId {
+        CollectionId(crate::session::subscribe::FIRST_TRANSIENT.0 + self.transient_ids.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A receiver that changes with every publication.

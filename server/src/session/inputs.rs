@@ -2,6 +2,7 @@
 
 use super::writes::Writes;
 use crate::Shared;
+use crate::coordinator::SourceReport;
 use crate::shared::ReadAt;
 use crate::system;
 use dataflow::SnapshotInputs;
@@ -10,13 +11,20 @@ use repr::{CollectionId, Diff, EvalError, Row, SqlState};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What built-in relations show that is not in the catalog and the snapshots.
+#[derive(Default)]
+pub struct SystemFacts {
+    pub sources: Vec<SourceReport>,
+    pub settings: Vec<(String, String)>,
+    pub search_path: Vec<String>,
+}
+
 /// Everything one query reads, at one timestamp. Owns what it needs, so that a query may run on another thread.
 #[derive(Clone)]
 pub struct SessionInputs {
     pub shared: Arc<Shared>,
     pub read: ReadAt,
-    /// What the built-in relations say about the session that asks.
-    pub session: Arc<system::SessionFacts>,
+    pub facts: Arc<SystemFacts>,
     /// Changes of the transaction. Plans that meet them scan: indexes do not hold them.
     pub writes: Option<Arc<Writes>>,
 }
@@ -55,7 +63,19 @@ impl SessionInputs {
 impl Inputs for SessionInputs {
     fn scan(&self, id: CollectionId, visit: &mut dyn FnMut(&[u8], Diff) -> bool) -> Result<(), EvalError> {
         if id.is_system() {
-            return system::scan(id, &self.shared, &self.read, &self.session, visit);
+            let world = system::World {
+                catalog: &self.read.catalog,
+                published: Some(&self.read.published),
+                sources: &self.facts.sources,
+                settings: &self.facts.settings,
+                search_path: &self.facts.search_path,
+            };
+            for row in system::rows(id, &world) {
+                if !visit(row.as_bytes(), 1) {
+                    break;
+                }
+            }
+            return Ok(());
         }
         match &self.writes {
             Some(writes) => self.scan_over(id, writes, visit),

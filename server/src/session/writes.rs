@@ -86,8 +86,8 @@ impl Target {
         builder.finish()
     }
 
-    /// Rows of a key, with their multiplicities: before the transaction, and by it.
-    fn rows_of(&self, key: &Row, writes: Option<&TableWrites>) -> Vec<(Row, Diff)> {
+    /// Rows of a key, with their multiplicities: before the transaction, and by what it has written.
+    fn rows_of(&self, key: &Row, writes: [Option<&TableWrites>; 2]) -> Vec<(Row, Diff)> {
         let mut rows: Vec<(Row, Diff)> = Vec::new();
         let mut add = |row: Row, diff: Diff| match rows.iter_mut().find(|(held, _)| *held == row) {
             Some((_, held)) => *held += diff,
@@ -99,7 +99,7 @@ impl Target {
                 true
             });
         }
-        if let Some(changes) = writes.and_then(|writes| writes.by_key.get(key)) {
+        for changes in writes.into_iter().flatten().filter_map(|writes| writes.by_key.get(key)) {
             changes.iter().for_each(|(row, diff)| add(row.clone(), *diff));
         }
         rows.retain(|(_, diff)| *diff != 0);
@@ -150,12 +150,12 @@ impl Writes {
                 .with_hint("Commit in between. Tables are for small reference data; bring large data in through a source."));
         }
         let key = target.default_key();
-        let mut table = self.tables.get(&target.id).cloned().unwrap_or_default();
-        let changed = Arc::make_mut(&mut table);
+        let written_before = self.tables.get(&target.id).map(Arc::as_ref);
+        let mut statement = TableWrites::default();
         let mut builder = RowBuilder::new();
         for row in deleted {
             let key = target.key_of(row, &key, &mut builder);
-            changed.add(key, row.clone(), -1);
+            statement.add(key, row.clone(), -1);
         }
         let unique = !target.schema.keys.is_empty();
         let mut written = Vec::with_capacity(inserted.len());
@@ -164,7 +164,7 @@ impl Writes {
             let key = target.key_of(row, &key, &mut builder);
             if unique {
                 // A key this statement has written is known without looking.
-                let exists = taken.contains(&key) || target.rows_of(&key, Some(changed)).iter().any(|(_, diff)| *diff > 0);
+                let exists = taken.contains(&key) || target.rows_of(&key, [written_before, Some(&statement)]).iter().any(|(_, diff)| *diff > 0);
                 if exists {
                     match on_conflict {
                         OnConflict::Fail => return Err(target.already_exists(row, text)),
@@ -176,10 +176,17 @@ impl Writes {
                 }
                 taken.insert(key.clone());
             }
-            changed.add(key, row.clone(), 1);
+            statement.add(key, row.clone(), 1);
             written.push(true);
         }
-        self.tables.insert(target.id, table);
+        let table = Arc::make_mut(self.tables.entry(target.id).or_default());
+        if table.by_key.is_empty() {
+            *table = statement;
+        } else {
+            for (key, rows) in statement.by_key {
+                rows.into_iter().for_each(|(row, diff)| table.add(key.clone(), row, diff));
+            }
+        }
         self.bytes += bytes;
         Ok(written)
     }
