@@ -134,6 +134,7 @@ impl Scalar {
     pub fn is_not_null(self) -> Scalar {
         Scalar::of_entry("is_not_null", self)
     }
+    #[allow(clippy::should_implement_trait)] // It is SQL's NOT, which reads best after its operand.
     pub fn not(self) -> Scalar {
         Scalar::of_entry("not", self)
     }

@@ -37,31 +37,36 @@ fn same(scratch: &mut RowBuilder, left: &Datum<'_>, right: &Datum<'_>) -> bool {
 }
 
 fn building(table: &mut Table) {
-    let shape = Shape::new("array_build", "An array of the arguments.", vec![Type::AnyElement], Type::AnyArray).variadic().called_on_null().can_fail();
-    table.datums(shape, |_| ArrayBuilder::new(), |builder, datums, out| {
-        // ARRAY[...] of arrays is an array of one more dimension.
-        if let Some(Datum::Array(first)) = datums.iter().find(|datum| !datum.is_null()) {
-            let inner = first.dimensions();
-            for datum in datums {
-                match datum {
-                    Datum::Array(array) if array.dimensions() == inner => array.elements().for_each(|element| builder.push(element)),
-                    _ => {
-                        builder.finish();
-                        let message = "multidimensional arrays must have array expressions with matching dimensions";
-                        return Err(EvalError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
+    let shape =
+        Shape::new("array_build", "An array of the arguments.", vec![Type::AnyElement], Type::AnyArray).variadic().called_on_null().can_fail();
+    table.datums(
+        shape,
+        |_| ArrayBuilder::new(),
+        |builder, datums, out| {
+            // ARRAY[...] of arrays is an array of one more dimension.
+            if let Some(Datum::Array(first)) = datums.iter().find(|datum| !datum.is_null()) {
+                let inner = first.dimensions();
+                for datum in datums {
+                    match datum {
+                        Datum::Array(array) if array.dimensions() == inner => array.elements().for_each(|element| builder.push(element)),
+                        _ => {
+                            builder.finish();
+                            let message = "multidimensional arrays must have array expressions with matching dimensions";
+                            return Err(EvalError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
+                        }
                     }
                 }
+                let mut dimensions = vec![ArrayDimension { length: datums.len() as u32, lower_bound: 1 }];
+                dimensions.extend(inner.iter().copied());
+                let bytes = if inner.is_empty() { builder.finish() } else { builder.finish_with(&dimensions) };
+                push_array(out, &bytes);
+                return Ok(());
             }
-            let mut dimensions = vec![ArrayDimension { length: datums.len() as u32, lower_bound: 1 }];
-            dimensions.extend(inner.iter().copied());
-            let bytes = if inner.is_empty() { builder.finish() } else { builder.finish_with(&dimensions) };
-            push_array(out, &bytes);
-            return Ok(());
-        }
-        datums.iter().for_each(|datum| builder.push(datum.clone()));
-        push_array(out, &builder.finish());
-        Ok(())
-    });
+            datums.iter().for_each(|datum| builder.push(datum.clone()));
+            push_array(out, &builder.finish());
+            Ok(())
+        },
+    );
     table.kernel(
         Shape::new("array_fill", "An array of so many copies of a value.", vec![Type::AnyElement, Type::Array(Box::new(Type::Int4))], Type::AnyArray)
             .called_on_null()
@@ -125,36 +130,44 @@ fn subscripts(table: &mut Table) {
     for name in ["array_subscript", "array_element"] {
         let description = "The element at a subscript per dimension; NULL outside the array.";
         let shape = Shape::new(name, description, vec![Type::AnyArray, Type::Int4], Type::AnyElement).variadic().can_be_null();
-        table.datums(shape, |_| (), |_, datums, out| match datums {
-            [Datum::Array(array), subscripts @ ..] => {
-                let subscripts = integers(subscripts).ok_or_else(|| misused("array_subscript"))?;
-                out.push(element(*array, &array.dimensions(), &subscripts).unwrap_or(Datum::Null));
-                Ok(())
-            }
-            _ => Err(misused("array_subscript")),
-        });
+        table.datums(
+            shape,
+            |_| (),
+            |_, datums, out| match datums {
+                [Datum::Array(array), subscripts @ ..] => {
+                    let subscripts = integers(subscripts).ok_or_else(|| misused("array_subscript"))?;
+                    out.push(element(*array, &array.dimensions(), &subscripts).unwrap_or(Datum::Null));
+                    Ok(())
+                }
+                _ => Err(misused("array_subscript")),
+            },
+        );
     }
     let description = "A part of an array, given by a lower and an upper bound per dimension; a bound that is NULL is the array's.";
     let shape = Shape::new("array_slice", description, vec![Type::AnyArray, Type::Int4], Type::AnyArray).variadic().called_on_null().can_be_null();
-    table.datums(shape, |_| (ArrayBuilder::new(), Vec::new()), |(builder, bounds), datums, out| match datums {
-        [Datum::Null, ..] => {
-            out.push(Datum::Null);
-            Ok(())
-        }
-        [Datum::Array(array), given @ ..] => {
-            bounds.clear();
-            for (position, datum) in given.iter().enumerate() {
-                bounds.push(match datum {
-                    Datum::Int4(bound) => *bound,
-                    _ if position % 2 == 0 => i32::MIN,
-                    _ => i32::MAX,
-                });
+    table.datums(
+        shape,
+        |_| (ArrayBuilder::new(), Vec::new()),
+        |(builder, bounds), datums, out| match datums {
+            [Datum::Null, ..] => {
+                out.push(Datum::Null);
+                Ok(())
             }
-            push_array(out, &slice(*array, bounds, builder));
-            Ok(())
-        }
-        _ => Err(misused("array_slice")),
-    });
+            [Datum::Array(array), given @ ..] => {
+                bounds.clear();
+                for (position, datum) in given.iter().enumerate() {
+                    bounds.push(match datum {
+                        Datum::Int4(bound) => *bound,
+                        _ if position % 2 == 0 => i32::MIN,
+                        _ => i32::MAX,
+                    });
+                }
+                push_array(out, &slice(*array, bounds, builder));
+                Ok(())
+            }
+            _ => Err(misused("array_slice")),
+        },
+    );
 }
 
 fn slice(array: Array<'_>, bounds: &[i32], builder: &mut ArrayBuilder) -> Vec<u8> {
@@ -205,9 +218,9 @@ fn bounds(table: &mut Table) {
     table
         .entry::<(t::AnyArray, t::Int4), t::Int4>("array_lower", "The lower bound of a dimension; NULL if the array does not have it.")
         .returns(|(array, number)| dimension(array, number).map(|dimension| dimension.lower_bound));
-    table
-        .entry::<(t::AnyArray, t::Int4), t::Int4>("array_upper", "The upper bound of a dimension; NULL if the array does not have it.")
-        .returns(|(array, number)| dimension(array, number).map(|dimension| (i64::from(dimension.lower_bound) + i64::from(dimension.length) - 1) as i32));
+    table.entry::<(t::AnyArray, t::Int4), t::Int4>("array_upper", "The upper bound of a dimension; NULL if the array does not have it.").returns(
+        |(array, number)| dimension(array, number).map(|dimension| (i64::from(dimension.lower_bound) + i64::from(dimension.length) - 1) as i32),
+    );
     table.entry::<(t::AnyArray,), t::Int4>("cardinality", "How many elements.").returns(|(array,)| array.len() as i32);
     table.entry::<(t::AnyArray,), t::Int4>("array_ndims", "How many dimensions; NULL for the empty array.").returns(|(array,)| {
         let dimensions = array.dimensions().len();
@@ -237,7 +250,9 @@ fn containment(table: &mut Table) {
         .returns_with(|_| RowBuilder::new(), |scratch, (left, right)| contains(scratch, right, left));
     table.entry::<Pair, t::Bool>("&&", "Whether the arrays share an element.").returns_with(
         |_| RowBuilder::new(),
-        |scratch, (left, right)| left.elements().any(|wanted| !wanted.is_null() && right.elements().any(|found| !found.is_null() && same(scratch, &wanted, &found))),
+        |scratch, (left, right)| {
+            left.elements().any(|wanted| !wanted.is_null() && right.elements().any(|found| !found.is_null() && same(scratch, &wanted, &found)))
+        },
     );
 }
 
@@ -254,51 +269,63 @@ fn one_dimension(array: Array<'_>, what: &str) -> Result<(), EvalError> {
 
 fn searching(table: &mut Table) {
     for arguments in [vec![Type::AnyArray, Type::AnyElement], vec![Type::AnyArray, Type::AnyElement, Type::Int4]] {
-        let shape = Shape::new("array_position", "The first subscript of a value; NULL if it is not there.", arguments, Type::Int4).called_on_null().can_fail().can_be_null();
-        table.datums(shape, |_| RowBuilder::new(), |scratch, datums, out| {
-            let (array, wanted) = match datums {
-                [Datum::Null, ..] => {
-                    out.push(Datum::Null);
-                    return Ok(());
-                }
-                [Datum::Array(array), wanted, ..] => (*array, wanted),
-                _ => return Err(misused("array_position")),
-            };
-            one_dimension(array, "searching for elements in")?;
-            let first = lower_bound(array);
-            let from = match datums.get(2) {
-                None => first,
-                Some(Datum::Int4(from)) => *from,
-                Some(_) => return Err(EvalError::new(SqlState(*b"22004"), "initial position must not be null")),
-            };
-            let found = array.elements().enumerate().map(|(offset, element)| (first.saturating_add(offset as i32), element));
-            let mut found = found.filter(|(subscript, _)| *subscript >= from);
-            let subscript = found.find(|(_, element)| same(scratch, wanted, element)).map(|(subscript, _)| subscript);
-            out.push(subscript.map_or(Datum::Null, Datum::Int4));
-            Ok(())
-        });
+        let shape = Shape::new("array_position", "The first subscript of a value; NULL if it is not there.", arguments, Type::Int4)
+            .called_on_null()
+            .can_fail()
+            .can_be_null();
+        table.datums(
+            shape,
+            |_| RowBuilder::new(),
+            |scratch, datums, out| {
+                let (array, wanted) = match datums {
+                    [Datum::Null, ..] => {
+                        out.push(Datum::Null);
+                        return Ok(());
+                    }
+                    [Datum::Array(array), wanted, ..] => (*array, wanted),
+                    _ => return Err(misused("array_position")),
+                };
+                one_dimension(array, "searching for elements in")?;
+                let first = lower_bound(array);
+                let from = match datums.get(2) {
+                    None => first,
+                    Some(Datum::Int4(from)) => *from,
+                    Some(_) => return Err(EvalError::new(SqlState(*b"22004"), "initial position must not be null")),
+                };
+                let found = array.elements().enumerate().map(|(offset, element)| (first.saturating_add(offset as i32), element));
+                let mut found = found.filter(|(subscript, _)| *subscript >= from);
+                let subscript = found.find(|(_, element)| same(scratch, wanted, element)).map(|(subscript, _)| subscript);
+                out.push(subscript.map_or(Datum::Null, Datum::Int4));
+                Ok(())
+            },
+        );
     }
-    let shape = Shape::new("array_positions", "Every subscript of a value.", vec![Type::AnyArray, Type::AnyElement], Type::Array(Box::new(Type::Int4)))
-        .called_on_null()
-        .can_fail()
-        .can_be_null();
-    table.datums(shape, |_| (RowBuilder::new(), ArrayBuilder::new()), |(scratch, builder), datums, out| match datums {
-        [Datum::Array(array), wanted] => {
-            one_dimension(*array, "searching for elements in")?;
-            let first = lower_bound(*array);
-            for (offset, element) in array.elements().enumerate() {
-                if same(scratch, wanted, &element) {
-                    builder.push(Datum::Int4(first.saturating_add(offset as i32)));
+    let shape =
+        Shape::new("array_positions", "Every subscript of a value.", vec![Type::AnyArray, Type::AnyElement], Type::Array(Box::new(Type::Int4)))
+            .called_on_null()
+            .can_fail()
+            .can_be_null();
+    table.datums(
+        shape,
+        |_| (RowBuilder::new(), ArrayBuilder::new()),
+        |(scratch, builder), datums, out| match datums {
+            [Datum::Array(array), wanted] => {
+                one_dimension(*array, "searching for elements in")?;
+                let first = lower_bound(*array);
+                for (offset, element) in array.elements().enumerate() {
+                    if same(scratch, wanted, &element) {
+                        builder.push(Datum::Int4(first.saturating_add(offset as i32)));
+                    }
                 }
+                push_array(out, &builder.finish());
+                Ok(())
             }
-            push_array(out, &builder.finish());
-            Ok(())
-        }
-        _ => {
-            out.push(Datum::Null);
-            Ok(())
-        }
-    });
+            _ => {
+                out.push(Datum::Null);
+                Ok(())
+            }
+        },
+    );
 }
 
 /// An array argument that may be NULL, which counts as empty.
@@ -355,64 +382,97 @@ fn concatenate(left: Array<'_>, right: Array<'_>, builder: &mut ArrayBuilder) ->
 
 fn changing(table: &mut Table) {
     for name in ["array_append", "||"] {
-        let shape = Shape::new(name, "The array with one more element at its end.", vec![Type::AnyArray, Type::AnyElement], Type::AnyArray).called_on_null().can_fail();
-        table.datums(shape, |_| ArrayBuilder::new(), |builder, datums, out| match datums {
-            [array, element] => {
-                push_array(out, &one_more_element(elements_or_none(array), element, true, builder)?);
-                Ok(())
-            }
-            _ => Err(misused("array_append")),
-        });
+        let shape = Shape::new(name, "The array with one more element at its end.", vec![Type::AnyArray, Type::AnyElement], Type::AnyArray)
+            .called_on_null()
+            .can_fail();
+        table.datums(
+            shape,
+            |_| ArrayBuilder::new(),
+            |builder, datums, out| match datums {
+                [array, element] => {
+                    push_array(out, &one_more_element(elements_or_none(array), element, true, builder)?);
+                    Ok(())
+                }
+                _ => Err(misused("array_append")),
+            },
+        );
     }
     for name in ["array_prepend", "||"] {
-        let shape = Shape::new(name, "The array with one more element at its start.", vec![Type::AnyElement, Type::AnyArray], Type::AnyArray).called_on_null().can_fail();
-        table.datums(shape, |_| ArrayBuilder::new(), |builder, datums, out| match datums {
-            [element, array] => {
-                push_array(out, &one_more_element(elements_or_none(array), element, false, builder)?);
-                Ok(())
-            }
-            _ => Err(misused("array_prepend")),
-        });
+        let shape = Shape::new(name, "The array with one more element at its start.", vec![Type::AnyElement, Type::AnyArray], Type::AnyArray)
+            .called_on_null()
+            .can_fail();
+        table.datums(
+            shape,
+            |_| ArrayBuilder::new(),
+            |builder, datums, out| match datums {
+                [element, array] => {
+                    push_array(out, &one_more_element(elements_or_none(array), element, false, builder)?);
+                    Ok(())
+                }
+                _ => Err(misused("array_prepend")),
+            },
+        );
     }
     for name in ["array_cat", "||"] {
-        let shape = Shape::new(name, "Both arrays, one after the other.", vec![Type::AnyArray, Type::AnyArray], Type::AnyArray).called_on_null().can_fail().can_be_null();
-        table.datums(shape, |_| ArrayBuilder::new(), |builder, datums, out| {
-            match datums {
-                [Datum::Array(left), Datum::Array(right)] => push_array(out, &concatenate(*left, *right, builder)?),
-                [Datum::Null, other] | [other, Datum::Null] => out.push(other.clone()),
-                _ => return Err(misused("array_cat")),
-            }
-            Ok(())
-        });
+        let shape = Shape::new(name, "Both arrays, one after the other.", vec![Type::AnyArray, Type::AnyArray], Type::AnyArray)
+            .called_on_null()
+            .can_fail()
+            .can_be_null();
+        table.datums(
+            shape,
+            |_| ArrayBuilder::new(),
+            |builder, datums, out| {
+                match datums {
+                    [Datum::Array(left), Datum::Array(right)] => push_array(out, &concatenate(*left, *right, builder)?),
+                    [Datum::Null, other] | [other, Datum::Null] => out.push(other.clone()),
+                    _ => return Err(misused("array_cat")),
+                }
+                Ok(())
+            },
+        );
     }
-    let shape = Shape::new("array_remove", "The array without the elements equal to a value.", vec![Type::AnyArray, Type::AnyElement], Type::AnyArray)
-        .called_on_null()
-        .can_fail()
-        .can_be_null();
-    table.datums(shape, |_| (RowBuilder::new(), ArrayBuilder::new()), |(scratch, builder), datums, out| {
-        let [Datum::Array(array), removed] = datums else {
-            out.push(Datum::Null);
-            return Ok(());
-        };
-        one_dimension(*array, "removing elements from")?;
-        array.elements().filter(|element| !same(scratch, element, removed)).for_each(|element| builder.push(element));
-        push_array(out, &builder.finish());
-        Ok(())
-    });
-    let shape = Shape::new("array_replace", "The array with elements equal to a value replaced.", vec![Type::AnyArray, Type::AnyElement, Type::AnyElement], Type::AnyArray)
-        .called_on_null()
-        .can_be_null();
-    table.datums(shape, |_| (RowBuilder::new(), ArrayBuilder::new()), |(scratch, builder), datums, out| {
-        let [Datum::Array(array), from, to] = datums else {
-            out.push(Datum::Null);
-            return Ok(());
-        };
-        for element in array.elements() {
-            builder.push(if same(scratch, &element, from) { to.clone() } else { element });
-        }
-        push_array(out, &builder.finish_with(&array.dimensions()));
-        Ok(())
-    });
+    let shape =
+        Shape::new("array_remove", "The array without the elements equal to a value.", vec![Type::AnyArray, Type::AnyElement], Type::AnyArray)
+            .called_on_null()
+            .can_fail()
+            .can_be_null();
+    table.datums(
+        shape,
+        |_| (RowBuilder::new(), ArrayBuilder::new()),
+        |(scratch, builder), datums, out| {
+            let [Datum::Array(array), removed] = datums else {
+                out.push(Datum::Null);
+                return Ok(());
+            };
+            one_dimension(*array, "removing elements from")?;
+            array.elements().filter(|element| !same(scratch, element, removed)).for_each(|element| builder.push(element));
+            push_array(out, &builder.finish());
+            Ok(())
+        },
+    );
+    let shape = Shape::new(
+        "array_replace",
+        "The array with elements equal to a value replaced.",
+        vec![Type::AnyArray, Type::AnyElement, Type::AnyElement],
+        Type::AnyArray,
+    )
+    .called_on_null()
+    .can_be_null();
+    table.datums(
+        shape,
+        |_| (RowBuilder::new(), ArrayBuilder::new()),
+        |(scratch, builder), datums, out| {
+            let [Datum::Array(array), from, to] = datums else {
+                out.push(Datum::Null);
+                return Ok(());
+            };
+            for element in array.elements() {
+                builder.push(if same(scratch, &element, from) { to.clone() } else { element });
+            }
+            push_array(out, &builder.finish_with(&array.dimensions()));
+            Ok(())
+        },
+    );
 }
 
 /// What writing elements as text needs.
@@ -423,9 +483,14 @@ fn element_writer(call: &Call<'_>) -> (Type, TextContext, String) {
 
 fn texts(table: &mut Table) {
     for arguments in [vec![Type::AnyArray, Type::Text], vec![Type::AnyArray, Type::Text, Type::Text]] {
-        let shape = Shape::new("array_to_string", "The texts of the elements with a delimiter; NULL elements left out or written as given.", arguments, Type::Text)
-            .called_on_null()
-            .can_be_null();
+        let shape = Shape::new(
+            "array_to_string",
+            "The texts of the elements with a delimiter; NULL elements left out or written as given.",
+            arguments,
+            Type::Text,
+        )
+        .called_on_null()
+        .can_be_null();
         table.datums(shape, element_writer, |(scalar, context, buffer), datums, out| {
             let (Some(Datum::Array(array)), Some(Datum::Text(delimiter))) = (datums.first(), datums.get(1)) else {
                 out.push(Datum::Null);

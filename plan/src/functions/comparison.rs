@@ -166,19 +166,23 @@ fn extremes(table: &mut Table) {
         ("greatest", Ordering::Greater, "The greatest argument that is not NULL."),
     ] {
         let shape = Shape::new(name, description, vec![Type::AnyElement], Type::AnyElement).variadic().called_on_null().can_be_null();
-        table.datums(shape, |_| (repr::RowBuilder::new(), Vec::new()), move |(builder, best), datums, out| {
-            let mut chosen: Option<&Datum<'_>> = None;
-            for datum in datums.iter().filter(|datum| !datum.is_null()) {
-                builder.clear();
-                builder.push_canonical(datum.clone());
-                if chosen.is_none() || builder.as_bytes().cmp(best.as_slice()) == wanted {
-                    chosen = Some(datum);
-                    best.clear();
-                    best.extend_from_slice(builder.as_bytes());
+        table.datums(
+            shape,
+            |_| (repr::RowBuilder::new(), Vec::new()),
+            move |(builder, best), datums, out| {
+                let mut chosen: Option<&Datum<'_>> = None;
+                for datum in datums.iter().filter(|datum| !datum.is_null()) {
+                    builder.clear();
+                    builder.push_canonical(datum.clone());
+                    if chosen.is_none() || builder.as_bytes().cmp(best.as_slice()) == wanted {
+                        chosen = Some(datum);
+                        best.clear();
+                        best.extend_from_slice(builder.as_bytes());
+                    }
                 }
-            }
-            out.push(chosen.cloned().unwrap_or(Datum::Null));
-            Ok::<(), EvalError>(())
-        });
+                out.push(chosen.cloned().unwrap_or(Datum::Null));
+                Ok::<(), EvalError>(())
+            },
+        );
     }
 }

@@ -25,37 +25,53 @@ pub fn register(table: &mut Table) {
         [("num_nulls", true, "How many arguments are NULL."), ("num_nonnulls", false, "How many arguments are not NULL.")]
     {
         let shape = Shape::new(name, description, vec![Type::Any], Type::Int4).variadic().called_on_null();
-        table.datums(shape, |_| (), move |_, datums, out| {
-            let count = datums.iter().filter(|datum| datum.is_null() == count_nulls).count();
-            out.push(Datum::Int4(count as i32));
-            Ok(())
-        });
+        table.datums(
+            shape,
+            |_| (),
+            move |_, datums, out| {
+                let count = datums.iter().filter(|datum| datum.is_null() == count_nulls).count();
+                out.push(Datum::Int4(count as i32));
+                Ok(())
+            },
+        );
     }
     let shape = Shape::new("canonical", "The value in the form in which SQL's equality is equality of bytes.", vec![Type::Any], Type::Any);
-    table.datums(shape, |call| call.arguments.first().is_some_and(|argument| argument.scalar == Type::Bpchar), |blanks_do_not_count, datums, out| {
-        match datums {
-            [Datum::Text(text)] if *blanks_do_not_count => out.push(Datum::Text(text.trim_end_matches(' '))),
-            [datum] => out.push_canonical(datum.clone()),
-            _ => out.push(Datum::Null),
-        }
-        Ok(())
-    });
-    let shape = Shape::new("record_build", "A row of the arguments.", vec![Type::Any], Type::Record(Vec::new())).variadic().called_on_null();
-    table.datums(shape, |_| RowBuilder::new(), |fields, datums, out| {
-        fields.clear();
-        for datum in datums {
-            fields.push(datum.clone());
-        }
-        out.push(Datum::Record(repr::RowRef::new(fields.as_bytes())));
-        Ok(())
-    });
-    let shape = Shape::new("record_field", "A field of a row, counted from 1.", vec![Type::Record(Vec::new()), Type::Int4], Type::Any).can_be_null();
-    table.datums(shape, |_| (), |_, datums, out| match datums {
-        [Datum::Record(record), Datum::Int4(field)] => {
-            let field = usize::try_from(*field).ok().and_then(|field| field.checked_sub(1));
-            out.push(field.and_then(|field| record.iter().nth(field)).unwrap_or(Datum::Null));
+    table.datums(
+        shape,
+        |call| call.arguments.first().is_some_and(|argument| argument.scalar == Type::Bpchar),
+        |blanks_do_not_count, datums, out| {
+            match datums {
+                [Datum::Text(text)] if *blanks_do_not_count => out.push(Datum::Text(text.trim_end_matches(' '))),
+                [datum] => out.push_canonical(datum.clone()),
+                _ => out.push(Datum::Null),
+            }
             Ok(())
-        }
-        _ => Err(EvalError::new(repr::SqlState::INTERNAL_ERROR, "record_field takes a record and a position")),
-    });
+        },
+    );
+    let shape = Shape::new("record_build", "A row of the arguments.", vec![Type::Any], Type::Record(Vec::new())).variadic().called_on_null();
+    table.datums(
+        shape,
+        |_| RowBuilder::new(),
+        |fields, datums, out| {
+            fields.clear();
+            for datum in datums {
+                fields.push(datum.clone());
+            }
+            out.push(Datum::Record(repr::RowRef::new(fields.as_bytes())));
+            Ok(())
+        },
+    );
+    let shape = Shape::new("record_field", "A field of a row, counted from 1.", vec![Type::Record(Vec::new()), Type::Int4], Type::Any).can_be_null();
+    table.datums(
+        shape,
+        |_| (),
+        |_, datums, out| match datums {
+            [Datum::Record(record), Datum::Int4(field)] => {
+                let field = usize::try_from(*field).ok().and_then(|field| field.checked_sub(1));
+                out.push(field.and_then(|field| record.iter().nth(field)).unwrap_or(Datum::Null));
+                Ok(())
+            }
+            _ => Err(EvalError::new(repr::SqlState::INTERNAL_ERROR, "record_field takes a record and a position")),
+        },
+    );
 }

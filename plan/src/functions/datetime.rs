@@ -45,7 +45,9 @@ fn sums(table: &mut Table) {
     table.entry::<(t::Time, t::Time), t::Interval>("-", BETWEEN).returns(|(a, b)| temporal::time_subtract(a, b));
     table.entry::<(t::Timestamp, t::Interval), t::Timestamp>("+", ADD).returns(|(a, interval)| temporal::timestamp_add_interval(a, interval));
     table.entry::<(t::Interval, t::Timestamp), t::Timestamp>("+", ADD).returns(|(interval, a)| temporal::timestamp_add_interval(a, interval));
-    table.entry::<(t::Timestamp, t::Interval), t::Timestamp>("-", SUBTRACT).returns(|(a, interval)| temporal::timestamp_subtract_interval(a, interval));
+    table
+        .entry::<(t::Timestamp, t::Interval), t::Timestamp>("-", SUBTRACT)
+        .returns(|(a, interval)| temporal::timestamp_subtract_interval(a, interval));
     table.entry::<(t::Timestamp, t::Timestamp), t::Interval>("-", BETWEEN).returns(|(a, b)| temporal::timestamp_subtract(a, b));
     table
         .entry::<(t::TimestampTz, t::TimestampTz), t::Interval>("-", BETWEEN)
@@ -70,12 +72,18 @@ fn intervals(table: &mut Table) {
     table.entry::<Pair, t::Interval>("+", "The sum.").returns(|(a, b)| temporal::interval_add(a, b));
     table.entry::<Pair, t::Interval>("-", "The difference.").returns(|(a, b)| temporal::interval_subtract(a, b));
     table.entry::<(t::Interval,), t::Interval>("-", "The negated value.").returns(|(a,)| temporal::interval_negate(a));
-    table.entry::<(t::Interval, t::Float8), t::Interval>("*", "The interval so many times.").returns(|(a, factor)| temporal::interval_multiply(a, factor));
-    table.entry::<(t::Float8, t::Interval), t::Interval>("*", "The interval so many times.").returns(|(factor, a)| temporal::interval_multiply(a, factor));
+    table
+        .entry::<(t::Interval, t::Float8), t::Interval>("*", "The interval so many times.")
+        .returns(|(a, factor)| temporal::interval_multiply(a, factor));
+    table
+        .entry::<(t::Float8, t::Interval), t::Interval>("*", "The interval so many times.")
+        .returns(|(factor, a)| temporal::interval_multiply(a, factor));
     table.entry::<(t::Interval, t::Float8), t::Interval>("/", "The interval divided.").returns(|(a, divisor)| temporal::interval_divide(a, divisor));
     table.entry::<(t::Interval,), t::Interval>("justify_hours", "24 hours become a day.").returns(|(a,)| temporal::justify_hours(a));
     table.entry::<(t::Interval,), t::Interval>("justify_days", "30 days become a month.").returns(|(a,)| temporal::justify_days(a));
-    table.entry::<(t::Interval,), t::Interval>("justify_interval", "Hours become days, days become months, with one sign.").returns(|(a,)| temporal::justify_interval(a));
+    table
+        .entry::<(t::Interval,), t::Interval>("justify_interval", "Hours become days, days become months, with one sign.")
+        .returns(|(a,)| temporal::justify_interval(a));
 }
 
 /// What `now()` says in this plan.
@@ -92,7 +100,10 @@ fn present(table: &mut Table) {
         table.entry::<(), t::TimestampTz>(name, "The time at the start of the statement.").stable().returns_with(now, |now, ()| now.clone());
     }
     table.entry::<(), t::TimestampTz>("clock_timestamp", "The time as the statement knows it.").volatile().returns_with(now, |now, ()| now.clone());
-    table.entry::<(), t::Timestamp>("localtimestamp", "The time of the session's zone at the start of the statement.").stable().returns_with(local_now, |now, ()| now.clone());
+    table
+        .entry::<(), t::Timestamp>("localtimestamp", "The time of the session's zone at the start of the statement.")
+        .stable()
+        .returns_with(local_now, |now, ()| now.clone());
     table
         .entry::<(), t::Date>("current_date", "The date of the session's zone at the start of the statement.")
         .stable()
@@ -105,13 +116,10 @@ fn present(table: &mut Table) {
         .entry::<(t::Timestamp,), t::Interval>("age", "From a moment to the start of today, on the calendar.")
         .stable()
         .returns_with(local_now, |now, (from,)| temporal::age(temporal::date_to_timestamp(temporal::timestamp_to_date(now.clone()?))?, from));
-    table
-        .entry::<(t::TimestampTz,), t::Interval>("age", "From a moment to the start of today, on the calendar.")
-        .stable()
-        .returns_with(
-            |call| (session_zone(call), local_now(call)),
-            |(zone, now), (from,)| temporal::age(temporal::date_to_timestamp(temporal::timestamp_to_date(now.clone()?))?, zone.to_local(from)),
-        );
+    table.entry::<(t::TimestampTz,), t::Interval>("age", "From a moment to the start of today, on the calendar.").stable().returns_with(
+        |call| (session_zone(call), local_now(call)),
+        |(zone, now), (from,)| temporal::age(temporal::date_to_timestamp(temporal::timestamp_to_date(now.clone()?))?, zone.to_local(from)),
+    );
     table
         .entry::<(t::Timestamp, t::Timestamp), t::Interval>("age", "Years, months and days between two moments, on the calendar.")
         .returns(|(a, b)| temporal::age(a, b));
@@ -154,19 +162,24 @@ fn constructors(table: &mut Table) {
     type Moment = (t::Int4, t::Int4, t::Int4, t::Int4, t::Int4, t::Float8);
     type ZonedMoment = (t::Int4, t::Int4, t::Int4, t::Int4, t::Int4, t::Float8, t::Text);
     type Parts = (t::Int4, t::Int4, t::Int4, t::Int4, t::Int4, t::Int4, t::Float8);
-    table.entry::<(t::Int4, t::Int4, t::Int4), t::Date>("make_date", "A date from year, month and day.").returns(|(year, month, day)| temporal::make_date(year, month, day));
+    table
+        .entry::<(t::Int4, t::Int4, t::Int4), t::Date>("make_date", "A date from year, month and day.")
+        .returns(|(year, month, day)| temporal::make_date(year, month, day));
     table
         .entry::<(t::Int4, t::Int4, t::Float8), t::Time>("make_time", "A time of day from hour, minute and second.")
         .returns(|(hour, minute, second)| temporal::make_time(hour, minute, second));
     table
         .entry::<Moment, t::Timestamp>("make_timestamp", "A timestamp from its parts.")
         .returns(|(year, month, day, hour, minute, second)| temporal::make_timestamp(year, month, day, hour, minute, second));
-    table.entry::<Moment, t::TimestampTz>("make_timestamptz", "An instant from its parts in the session's zone.").returns_with(
-        session_zone,
-        |zone, (year, month, day, hour, minute, second)| zone.to_instant(temporal::make_timestamp(year, month, day, hour, minute, second)?),
-    );
+    table
+        .entry::<Moment, t::TimestampTz>("make_timestamptz", "An instant from its parts in the session's zone.")
+        .returns_with(session_zone, |zone, (year, month, day, hour, minute, second)| {
+            zone.to_instant(temporal::make_timestamp(year, month, day, hour, minute, second)?)
+        });
     table.entry::<ZonedMoment, t::TimestampTz>("make_timestamptz", "An instant from its parts in a zone.").returns(
-        |(year, month, day, hour, minute, second, zone)| TimeZone::parse_expression(zone)?.to_instant(temporal::make_timestamp(year, month, day, hour, minute, second)?),
+        |(year, month, day, hour, minute, second, zone)| {
+            TimeZone::parse_expression(zone)?.to_instant(temporal::make_timestamp(year, month, day, hour, minute, second)?)
+        },
     );
     // Arguments left out are 0; the binder orders named ones.
     const MAKE_INTERVAL: &str = "An interval from years, months, weeks, days, hours, minutes and seconds.";
@@ -187,9 +200,9 @@ fn constructors(table: &mut Table) {
     table
         .entry::<(t::Int4, t::Int4, t::Int4, t::Int4, t::Int4, t::Int4), t::Interval>("make_interval", MAKE_INTERVAL)
         .returns(|(years, months, weeks, days, hours, minutes)| temporal::make_interval(years, months, weeks, days, hours, minutes, 0.0));
-    table
-        .entry::<Parts, t::Interval>("make_interval", MAKE_INTERVAL)
-        .returns(|(years, months, weeks, days, hours, minutes, seconds)| temporal::make_interval(years, months, weeks, days, hours, minutes, seconds));
+    table.entry::<Parts, t::Interval>("make_interval", MAKE_INTERVAL).returns(|(years, months, weeks, days, hours, minutes, seconds)| {
+        temporal::make_interval(years, months, weeks, days, hours, minutes, seconds)
+    });
     table
         .entry::<(t::Float8,), t::TimestampTz>("to_timestamp", "The instant so many seconds after 1970-01-01 00:00 UTC.")
         .returns(|(seconds,)| temporal::timestamptz_from_epoch(seconds));

@@ -27,9 +27,13 @@ fn parts(table: &mut Table) {
         .entry::<(t::Text, t::Date), t::Float8>("date_part", DATE_PART)
         .returns(move |(name, date)| temporal::extract_from_timestamp(name, temporal::date_to_timestamp(date)?).map(float));
     table.entry::<(t::Text, t::Time), t::Numeric>("extract", EXTRACT).returns(|(name, time)| temporal::extract_from_time(name, time));
-    table.entry::<(t::Text, t::Time), t::Float8>("date_part", DATE_PART).returns(|(name, time)| temporal::extract_from_time(name, time).map(|part| part.to_f64()));
+    table
+        .entry::<(t::Text, t::Time), t::Float8>("date_part", DATE_PART)
+        .returns(|(name, time)| temporal::extract_from_time(name, time).map(|part| part.to_f64()));
     table.entry::<(t::Text, t::Timestamp), t::Numeric>("extract", EXTRACT).returns(|(name, local)| temporal::extract_from_timestamp(name, local));
-    table.entry::<(t::Text, t::Timestamp), t::Float8>("date_part", DATE_PART).returns(move |(name, local)| temporal::extract_from_timestamp(name, local).map(float));
+    table
+        .entry::<(t::Text, t::Timestamp), t::Float8>("date_part", DATE_PART)
+        .returns(move |(name, local)| temporal::extract_from_timestamp(name, local).map(float));
     table
         .entry::<(t::Text, t::TimestampTz), t::Numeric>("extract", EXTRACT)
         .returns_with(session_zone, |zone, (name, instant)| temporal::extract_from_timestamptz(name, instant, *zone));
@@ -48,14 +52,18 @@ fn truncation(table: &mut Table) {
     table
         .entry::<(t::Text, t::TimestampTz), t::TimestampTz>("date_trunc", TRUNCATE)
         .returns_with(session_zone, |zone, (unit, instant)| temporal::truncate_timestamptz(unit, instant, *zone));
-    table.entry::<(t::Text, t::TimestampTz, t::Text), t::TimestampTz>("date_trunc", "The start of the unit the value lies in, in a zone.").returns_with(
-        |_| Memo::default(),
-        |zones: &mut Memo<TimeZone>, (unit, instant, zone)| {
-            let zone = *zones.get(zone, TimeZone::parse_expression)?;
-            temporal::truncate_timestamptz(unit, instant, zone)
-        },
-    );
-    table.entry::<(t::Text, t::Interval), t::Interval>("date_trunc", TRUNCATE).returns(|(unit, interval)| temporal::truncate_interval(unit, interval));
+    table
+        .entry::<(t::Text, t::TimestampTz, t::Text), t::TimestampTz>("date_trunc", "The start of the unit the value lies in, in a zone.")
+        .returns_with(
+            |_| Memo::default(),
+            |zones: &mut Memo<TimeZone>, (unit, instant, zone)| {
+                let zone = *zones.get(zone, TimeZone::parse_expression)?;
+                temporal::truncate_timestamptz(unit, instant, zone)
+            },
+        );
+    table
+        .entry::<(t::Text, t::Interval), t::Interval>("date_trunc", TRUNCATE)
+        .returns(|(unit, interval)| temporal::truncate_interval(unit, interval));
     const BIN: &str = "The start of the stride the value lies in, counted from an origin.";
     table
         .entry::<(t::Interval, t::Timestamp, t::Timestamp), t::Timestamp>("date_bin", BIN)

@@ -15,22 +15,29 @@ pub fn register(table: &mut Table) {
     });
     table.entry::<(t::Text,), t::Text>("md5", "The MD5 digest in hexadecimal digits.").writes(|(text,), out| write_hex(&md5(text.as_bytes()), out));
     table.entry::<(t::Bytea,), t::Text>("md5", "The MD5 digest in hexadecimal digits.").writes(|(bytes,), out| write_hex(&md5(bytes), out));
-    table.entry::<(t::Bytea, t::Text), t::Text>("encode", "The bytes as text: base64, hex or escape.").writes(|(bytes, format), out| encode(bytes, format, out));
-    table.entry::<(t::Text, t::Text), t::Bytea>("decode", "The bytes of a text: base64, hex or escape.").writes(|(text, format), out| decode(text, format, out));
+    table
+        .entry::<(t::Bytea, t::Text), t::Text>("encode", "The bytes as text: base64, hex or escape.")
+        .writes(|(bytes, format), out| encode(bytes, format, out));
+    table
+        .entry::<(t::Text, t::Text), t::Bytea>("decode", "The bytes of a text: base64, hex or escape.")
+        .writes(|(text, format), out| decode(text, format, out));
     table.entry::<(t::Bytea, t::Int4), t::Int4>("get_byte", "A byte, counted from 0.").returns(|(bytes, position)| {
         usize::try_from(position).ok().and_then(|position| bytes.get(position)).map(|&byte| i32::from(byte)).ok_or_else(|| {
             let last = bytes.len() as i64 - 1;
             EvalError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, format!("index {position} out of valid range, 0..{last}"))
         })
     });
-    table.entry::<(), t::Uuid>("gen_random_uuid", "A random UUID (version 4).").volatile().returns_with(|_| Random::default(), |random, ()| {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&random.next().to_be_bytes());
-        bytes[8..].copy_from_slice(&random.next().to_be_bytes());
-        bytes[6] = bytes[6] & 0x0F | 0x40;
-        bytes[8] = bytes[8] & 0x3F | 0x80;
-        bytes
-    });
+    table.entry::<(), t::Uuid>("gen_random_uuid", "A random UUID (version 4).").volatile().returns_with(
+        |_| Random::default(),
+        |random, ()| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&random.next().to_be_bytes());
+            bytes[8..].copy_from_slice(&random.next().to_be_bytes());
+            bytes[6] = bytes[6] & 0x0F | 0x40;
+            bytes[8] = bytes[8] & 0x3F | 0x80;
+            bytes
+        },
+    );
 }
 
 fn invalid(message: String) -> EvalError {
@@ -106,7 +113,8 @@ fn decode_hex(text: &str, out: &mut Vec<u8>) -> Result<(), EvalError> {
 }
 
 fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), EvalError> {
-    let incomplete = || invalid("invalid base64 end sequence".to_string()).with_hint("Input data is missing padding, is truncated, or is otherwise corrupted.");
+    let incomplete =
+        || invalid("invalid base64 end sequence".to_string()).with_hint("Input data is missing padding, is truncated, or is otherwise corrupted.");
     let (mut word, mut digits, mut padding) = (0_u32, 0, 0);
     for character in text.chars().filter(|character| !matches!(character, ' ' | '\n' | '\t' | '\r')) {
         let digit = match character {

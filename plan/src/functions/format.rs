@@ -47,10 +47,15 @@ pub fn register(table: &mut Table) {
         out.push(Datum::Text(&writer.buffer));
         Ok(())
     });
-    let shape = Shape::new("concat_ws", "The texts of all arguments that are not NULL, with the first one between them.", vec![Type::Text, Type::Any], Type::Text)
-        .variadic()
-        .called_on_null()
-        .can_be_null();
+    let shape = Shape::new(
+        "concat_ws",
+        "The texts of all arguments that are not NULL, with the first one between them.",
+        vec![Type::Text, Type::Any],
+        Type::Text,
+    )
+    .variadic()
+    .called_on_null()
+    .can_be_null();
     table.datums(shape, Writer::new, |writer, datums, out: &mut RowBuilder| {
         let Some(Datum::Text(separator)) = datums.first() else {
             out.push(Datum::Null);
@@ -67,7 +72,9 @@ pub fn register(table: &mut Table) {
         out.push(Datum::Text(&writer.buffer));
         Ok(())
     });
-    let shape = |arguments| Shape::new("format", "A text made from a template with %s, %I and %L.", arguments, Type::Text).called_on_null().can_fail().can_be_null();
+    let shape = |arguments| {
+        Shape::new("format", "A text made from a template with %s, %I and %L.", arguments, Type::Text).called_on_null().can_fail().can_be_null()
+    };
     for shape in [shape(vec![Type::Text]), shape(vec![Type::Text, Type::Any]).variadic()] {
         table.datums(shape, Writer::new, |writer, datums, out: &mut RowBuilder| match datums.first() {
             Some(Datum::Text(template)) => {
@@ -247,8 +254,10 @@ fn quote_literal(text: &str, out: &mut String) {
 fn quoting(table: &mut Table) {
     table.entry::<(t::Text,), t::Text>("quote_ident", "The text as an SQL identifier.").writes(|(text,), out| quote_identifier(text, out));
     table.entry::<(t::Text,), t::Text>("quote_literal", "The text as an SQL string.").writes(|(text,), out| quote_literal(text, out));
-    table.entry::<(Nullable<t::Text>,), t::Text>("quote_nullable", "The text as an SQL string, or NULL as a word.").writes(|(text,), out| match text {
-        Some(text) => quote_literal(text, out),
-        None => out.push_str("NULL"),
-    });
+    table.entry::<(Nullable<t::Text>,), t::Text>("quote_nullable", "The text as an SQL string, or NULL as a word.").writes(
+        |(text,), out| match text {
+            Some(text) => quote_literal(text, out),
+            None => out.push_str("NULL"),
+        },
+    );
 }

@@ -46,11 +46,14 @@ fn admit(arguments: &[&Vector], nullable: &[bool], rows: Selection<'_>, out: &mu
     true
 }
 
+/// Types a kernel is made for without holding values of them.
+type For<T> = PhantomData<fn() -> T>;
+
 struct Returning<A, S, R, P, F> {
     state: P,
     function: F,
     admitted: Vec<u32>,
-    types: PhantomData<fn() -> (A, S, R)>,
+    types: For<(A, S, R)>,
 }
 impl<A, S, R, P, F> BatchKernel for Returning<A, S, R, P, F>
 where
@@ -74,7 +77,7 @@ struct Writing<A, S, P, F> {
     state: P,
     function: F,
     admitted: Vec<u32>,
-    types: PhantomData<fn() -> (A, S)>,
+    types: For<(A, S)>,
 }
 impl<A, S, W, P, F> BatchKernel for Writing<(A, W), S, P, F>
 where
@@ -120,7 +123,8 @@ where
         let narrowed = admit(arguments, &[!self.strict], rows, out, &mut self.admitted);
         let rows = if narrowed { Selection::Rows(&self.admitted) } else { rows };
         rows.for_each(|row| {
-            let datums: SmallVec<[Datum<'_>; INLINE_ARGUMENTS]> = arguments.iter().map(|argument| argument.datum(row).unwrap_or(Datum::Null)).collect();
+            let datums: SmallVec<[Datum<'_>; INLINE_ARGUMENTS]> =
+                arguments.iter().map(|argument| argument.datum(row).unwrap_or(Datum::Null)).collect();
             self.builder.clear();
             match (self.function)(&mut self.state, &datums, &mut self.builder) {
                 Ok(()) => {
@@ -291,9 +295,11 @@ impl<A: Arguments, S: Store> Entry<'_, A, S> {
         R: Outcome<S> + 'static,
         F: for<'a> Fn(A::Refs<'a>) -> R + Copy + Send + Sync + 'static,
     {
-        self.push(R::CAN_FAIL, R::CAN_BE_NULL, Box::new(move |call| {
-            returning::<A, S, R, (), _>(call, (), move |_: &mut (), refs: A::Refs<'_>| function(refs))
-        }))
+        self.push(
+            R::CAN_FAIL,
+            R::CAN_BE_NULL,
+            Box::new(move |call| returning::<A, S, R, (), _>(call, (), move |_: &mut (), refs: A::Refs<'_>| function(refs))),
+        )
     }
 
     /// As [`Entry::returns`], with a state made once per plan from the types and the context: a time zone, a cache of compiled patterns.
@@ -330,9 +336,11 @@ impl<A: Arguments, S: Appended> Entry<'_, A, S> {
         W: Written + 'static,
         F: for<'a> Fn(A::Refs<'a>, &mut S::Bytes) -> W + Copy + Send + Sync + 'static,
     {
-        self.push(W::CAN_FAIL, W::CAN_BE_NULL, Box::new(move |call| {
-            writing::<A, S, W, (), _>(call, (), move |_: &mut (), refs: A::Refs<'_>, out: &mut S::Bytes| function(refs, out))
-        }))
+        self.push(
+            W::CAN_FAIL,
+            W::CAN_BE_NULL,
+            Box::new(move |call| writing::<A, S, W, (), _>(call, (), move |_: &mut (), refs: A::Refs<'_>, out: &mut S::Bytes| function(refs, out))),
+        )
     }
 
     /// As [`Entry::writes`], with a state made once per plan.
@@ -373,4 +381,3 @@ impl<T> Memo<T> {
         }
     }
 }
-

@@ -119,7 +119,9 @@ fn logarithms(table: &mut Table) {
         table.entry::<(t::Float8,), t::Float8>(name, "The logarithm to base 10.").returns(|(a,)| positive(a).map(f64::log10));
         table.entry::<(t::Numeric,), t::Numeric>(name, "The logarithm to base 10.").returns(|(a,)| a.log(&Numeric::from(10_i32)));
     }
-    table.entry::<(t::Numeric, t::Numeric), t::Numeric>("log", "The logarithm of the second argument to the base of the first.").returns(|(base, a)| a.log(base));
+    table
+        .entry::<(t::Numeric, t::Numeric), t::Numeric>("log", "The logarithm of the second argument to the base of the first.")
+        .returns(|(base, a)| a.log(base));
 }
 
 fn divisors(table: &mut Table) {
@@ -143,7 +145,9 @@ fn divisors(table: &mut Table) {
         Int4 i32, integer_out_of_range;
         Int8 i64, bigint_out_of_range;
     }
-    table.entry::<(t::Numeric, t::Numeric), t::Numeric>("div", "The integer quotient, truncated towards zero.").returns(|(a, b)| a.integer_quotient(b));
+    table
+        .entry::<(t::Numeric, t::Numeric), t::Numeric>("div", "The integer quotient, truncated towards zero.")
+        .returns(|(a, b)| a.integer_quotient(b));
 }
 
 fn trigonometry(table: &mut Table) {

@@ -21,10 +21,10 @@ mod math;
 mod pattern;
 mod regexp;
 mod template;
-mod text;
-mod text_search;
 #[cfg(test)]
 mod tests;
+mod text;
+mod text_search;
 pub(crate) mod typed;
 
 pub(crate) use lift::{BatchKernel, Call};

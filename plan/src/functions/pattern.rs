@@ -8,12 +8,9 @@ use repr::{EvalError, SqlState};
 const INVALID_ESCAPE_SEQUENCE: SqlState = SqlState(*b"22025");
 
 pub fn register(table: &mut Table) {
-    for (name, wanted, ignore_case, description) in [
-        ("~~", true, false, "LIKE."),
-        ("!~~", false, false, "NOT LIKE."),
-        ("~~*", true, true, "ILIKE."),
-        ("!~~*", false, true, "NOT ILIKE."),
-    ] {
+    for (name, wanted, ignore_case, description) in
+        [("~~", true, false, "LIKE."), ("!~~", false, false, "NOT LIKE."), ("~~*", true, true, "ILIKE."), ("!~~*", false, true, "NOT ILIKE.")]
+    {
         macro_rules! strings {
             ($($marker:ident)*) => {$(
                 table.entry::<(t::$marker, t::Text), t::Bool>(name, description).returns_with(

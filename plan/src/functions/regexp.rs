@@ -63,7 +63,8 @@ fn invalid(pattern: &str, error: &regex::Error) -> EvalError {
     // The engine's message shows the pattern over several lines; its last line says what is wrong.
     let text = error.to_string();
     let reason = text.lines().last().unwrap_or("invalid pattern").trim_start_matches("error: ").to_string();
-    EvalError::new(SqlState::INVALID_REGULAR_EXPRESSION, format!("invalid regular expression: {reason}")).with_detail(format!("The pattern is \"{pattern}\"."))
+    EvalError::new(SqlState::INVALID_REGULAR_EXPRESSION, format!("invalid regular expression: {reason}"))
+        .with_detail(format!("The pattern is \"{pattern}\"."))
 }
 
 /// Postgres' syntax where it differs from the engine's.
@@ -199,23 +200,30 @@ fn operators(table: &mut Table) {
     table
         .entry::<(t::Text, t::Text), t::Bool>("regexp_like", "Whether the text matches the regular expression.")
         .returns_with(|_| Compiled::default(), |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.is_match(text)));
-    table
-        .entry::<(t::Text, t::Text, t::Text), t::Bool>("regexp_like", "Whether the text matches the regular expression, with flags.")
-        .returns_with(|_| Compiled::default(), |compiled, (text, pattern, flags)| compiled.get(pattern, flags).map(|(regex, _)| regex.is_match(text)));
-    table
-        .entry::<(t::Text, t::Text), t::Int4>("regexp_count", "How often the regular expression matches.")
-        .returns_with(|_| Compiled::default(), |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.find_iter(text).count() as i32));
+    table.entry::<(t::Text, t::Text, t::Text), t::Bool>("regexp_like", "Whether the text matches the regular expression, with flags.").returns_with(
+        |_| Compiled::default(),
+        |compiled, (text, pattern, flags)| compiled.get(pattern, flags).map(|(regex, _)| regex.is_match(text)),
+    );
+    table.entry::<(t::Text, t::Text), t::Int4>("regexp_count", "How often the regular expression matches.").returns_with(
+        |_| Compiled::default(),
+        |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.find_iter(text).count() as i32),
+    );
 }
 
 fn replacing(table: &mut Table) {
     table
         .entry::<(t::Text, t::Text, t::Text), t::Text>("regexp_replace", "The first match replaced; `\\1` and `\\&` stand for parts of the match.")
-        .writes_with(|_| Compiled::default(), |compiled, (text, pattern, new), out| compiled.get(pattern, "").map(|(regex, _)| replace(regex, false, text, new, out)));
+        .writes_with(
+            |_| Compiled::default(),
+            |compiled, (text, pattern, new), out| compiled.get(pattern, "").map(|(regex, _)| replace(regex, false, text, new, out)),
+        );
     table
         .entry::<(t::Text, t::Text, t::Text, t::Text), t::Text>("regexp_replace", "Matches replaced; the flag `g` replaces all of them.")
         .writes_with(
             |_| Compiled::default(),
-            |compiled, (text, pattern, new, flags), out| compiled.get(pattern, flags).map(|(regex, options)| replace(regex, options.global, text, new, out)),
+            |compiled, (text, pattern, new, flags), out| {
+                compiled.get(pattern, flags).map(|(regex, options)| replace(regex, options.global, text, new, out))
+            },
         );
 }
 
@@ -290,9 +298,10 @@ fn matching(table: &mut Table) {
         }
         Ok(())
     }
-    table.entry::<(t::Text, t::Text), t::TextArray>("regexp_match", "The groups of the first match.").returns_with(|_| Compiled::default(), |compiled, (text, pattern)| {
-        compiled.get(pattern, "").map(|(regex, _)| regex.captures(text).map(|captures| groups(&captures)))
-    });
+    table.entry::<(t::Text, t::Text), t::TextArray>("regexp_match", "The groups of the first match.").returns_with(
+        |_| Compiled::default(),
+        |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.captures(text).map(|captures| groups(&captures))),
+    );
     table.entry::<(t::Text, t::Text, t::Text), t::TextArray>("regexp_match", "The groups of the first match, with flags.").returns_with(
         |_| Compiled::default(),
         |compiled, (text, pattern, flags)| {
@@ -303,9 +312,10 @@ fn matching(table: &mut Table) {
     );
     for name in ["substring", "regexp_substr"] {
         let description = "The part of the text that the regular expression (its first group) matches.";
-        table
-            .entry::<(t::Text, t::Text), t::Text>(name, description)
-            .writes_with(|_| Compiled::default(), |compiled, (text, pattern), out| compiled.get(pattern, "").map(|(regex, _)| piece(regex, text, out)));
+        table.entry::<(t::Text, t::Text), t::Text>(name, description).writes_with(
+            |_| Compiled::default(),
+            |compiled, (text, pattern), out| compiled.get(pattern, "").map(|(regex, _)| piece(regex, text, out)),
+        );
     }
     table
         .entry::<(t::Text, t::Text), t::TextArray>("regexp_split_to_array", "The pieces between the matches.")

@@ -24,7 +24,9 @@ pub fn too_long() -> EvalError {
 fn lengths(table: &mut Table) {
     for name in ["length", "char_length", "character_length"] {
         table.entry::<(t::Text,), t::Int4>(name, "How many characters.").returns(|(text,)| text.chars().count() as i32);
-        table.entry::<(t::Bpchar,), t::Int4>(name, "How many characters, without the padding.").returns(|(text,)| text.trim_end_matches(' ').chars().count() as i32);
+        table
+            .entry::<(t::Bpchar,), t::Int4>(name, "How many characters, without the padding.")
+            .returns(|(text,)| text.trim_end_matches(' ').chars().count() as i32);
     }
     table.entry::<(t::Bytea,), t::Int4>("length", "How many bytes.").returns(|(bytes,)| bytes.len() as i32);
     table.entry::<(t::Text,), t::Int4>("octet_length", "How many bytes.").returns(|(text,)| text.len() as i32);
@@ -191,7 +193,9 @@ fn pad(text: &str, length: i32, fill: &str, left_side: bool, out: &mut String) -
 }
 
 fn padding(table: &mut Table) {
-    for (name, left_side, description) in [("lpad", true, "Filled at the start up to a length, or cut to it."), ("rpad", false, "Filled at the end up to a length, or cut to it.")] {
+    for (name, left_side, description) in
+        [("lpad", true, "Filled at the start up to a length, or cut to it."), ("rpad", false, "Filled at the end up to a length, or cut to it.")]
+    {
         table.entry::<(t::Text, t::Int4), t::Text>(name, description).writes(move |(text, length), out| pad(text, length, " ", left_side, out));
         table
             .entry::<(t::Text, t::Int4, t::Text), t::Text>(name, description)

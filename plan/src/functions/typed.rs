@@ -254,6 +254,7 @@ pub trait Arguments: 'static {
 
 macro_rules! tuples {
     ($(($count:literal $($marker:ident $position:tt)*))*) => {$(
+        #[allow(clippy::unused_unit)] // The empty tuple is one of them.
         impl<$($marker: Sql),*> Arguments for ($($marker,)*) {
             type Refs<'a> = ($($marker::Ref<'a>,)*);
             type Readers<'a> = ($($marker::Reader<'a>,)*);

@@ -22,6 +22,9 @@ pub enum Selection<'a> {
 }
 
 impl Selection<'_> {
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
     pub fn len(self) -> usize {
         match self {
             Selection::All(len) => len,
@@ -185,6 +188,12 @@ impl Values {
         }
     }
 
+    #[cold]
+    fn mismatch(&self, datum: &Datum<'_>) -> EvalError {
+        let message = format!("an expression got {datum:?} where its plan promises {}", self.name());
+        EvalError::new(SqlState::INTERNAL_ERROR, message)
+    }
+
     /// Empties the column and makes room for so many rows.
     fn begin(&mut self, rows: usize) {
         fn fill<T: Clone>(values: &mut Vec<T>, rows: usize, value: T) {
@@ -274,10 +283,7 @@ impl Values {
             (Values::Oid(values), Datum::Oid(value)) => values[row] = value,
             (Values::Array(values), Datum::Array(value)) => return append(values, row, value.as_encoded()),
             (Values::Record(values), Datum::Record(value)) => return append(values, row, value.as_bytes()),
-            (values, datum) => {
-                let wanted = values.name();
-                return Err(EvalError::new(SqlState::INTERNAL_ERROR, format!("an expression got {datum:?} where its plan promises {wanted}")));
-            }
+            (values, datum) => return Err(values.mismatch(&datum)),
         }
         Ok(())
     }
@@ -410,6 +416,23 @@ impl Vector {
             }
             Err(error) => self.set_error(row, error),
         }
+    }
+    /// Sets the selected rows to datums. Common types take a loop of their own instead of a decision per row.
+    pub fn fill<'a>(&mut self, rows: Selection<'_>, datum: impl Fn(usize) -> Result<Datum<'a>, EvalError>) {
+        macro_rules! typed_loops {
+            ($($variant:ident)*) => {
+                match &self.values {
+                    $(Values::$variant(_) => {
+                        rows.for_each(|row| match (datum(row), &mut self.values) {
+                            (Ok(Datum::$variant(value)), Values::$variant(values)) => values[row] = value,
+                            (other, _) => self.set(row, other),
+                        });
+                    })*
+                    _ => rows.for_each(|row| self.set(row, datum(row))),
+                }
+            };
+        }
+        typed_loops!(Bool Int2 Int4 Int8 Float8 Date Timestamp TimestampTz Uuid);
     }
     pub fn set_null(&mut self, row: usize) {
         self.target().flags.set_null(row)

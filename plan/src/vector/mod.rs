@@ -26,10 +26,16 @@ pub enum Step {
     Filter(Vec<Scalar>),
 }
 
+/// Takes the position of a row within its batch, and its output row or error.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, Result<&[u8], EvalError>);
+
 /// Where a part of an output row comes from.
 enum Output {
     /// The encoded input between two boundaries; without an end, up to the end of the row.
-    Copied { from: usize, to: Option<usize> },
+    Copied {
+        from: usize,
+        to: Option<usize>,
+    },
     Computed(NodeId),
 }
 
@@ -98,7 +104,7 @@ impl Transform {
     }
     /// Runs the batch and empties it. `emit` gets the position of the row within the batch and its output row or error, in ascending order of
     /// position; filtered rows are not emitted.
-    pub fn flush(&mut self, emit: &mut dyn FnMut(usize, Result<&[u8], EvalError>)) {
+    pub fn flush(&mut self, emit: Emit<'_>) {
         if self.batch.len() == 0 {
             return;
         }
@@ -112,7 +118,7 @@ impl Transform {
             }
         }
         let (outputs, program, batch, builder, whole) = (&self.outputs, &self.program, &self.batch, &mut self.builder, self.whole);
-        let mut emit_row = |row: usize, emit: &mut dyn FnMut(usize, Result<&[u8], EvalError>)| {
+        let mut emit_row = |row: usize, emit: Emit<'_>| {
             if whole {
                 return emit(row, Ok(batch.row(row)));
             }
@@ -148,7 +154,7 @@ impl Transform {
         let mut remaining: Option<Vec<u32>> = None;
         for &predicate in &self.predicates {
             let selected = remaining.as_ref().map_or(Selection::All(self.batch.len()), |rows| Selection::Rows(rows));
-            if selected.len() == 0 {
+            if selected.is_empty() {
                 break;
             }
             self.program.compute(&self.batch, predicate, selected);

@@ -24,15 +24,30 @@ const FOREVER: FrameId = 1;
 
 enum Operation {
     /// The datum that starts at a boundary of the input row.
-    Column { boundary: usize },
+    Column {
+        boundary: usize,
+    },
     /// The vector was filled when the program was compiled.
     Constant,
-    Call { kernel: Box<dyn BatchKernel>, arguments: SmallVec<[NodeId; 4]> },
+    Call {
+        kernel: Box<dyn BatchKernel>,
+        arguments: SmallVec<[NodeId; 4]>,
+    },
     And(Vec<NodeId>),
     Or(Vec<NodeId>),
-    If { condition: NodeId, then: NodeId, otherwise: NodeId },
+    If {
+        condition: NodeId,
+        then: NodeId,
+        otherwise: NodeId,
+    },
     Coalesce(Vec<NodeId>),
-    InList { value: NodeId, list: Arc<Vec<Row>>, has_null: bool, trim_blanks: bool, builder: RowBuilder },
+    InList {
+        value: NodeId,
+        list: Arc<Vec<Row>>,
+        has_null: bool,
+        trim_blanks: bool,
+        builder: RowBuilder,
+    },
     Quantified(Box<Quantified>),
     /// It is being run.
     Taken,
@@ -241,7 +256,13 @@ impl<'a> Compiler<'a> {
         decided.map_or(ColumnType::new(Type::Text), |&node| self.type_of(node))
     }
 
-    fn compile_list(&mut self, children: &[Scalar], key: fn(Vec<NodeId>) -> Key, operation: fn(Vec<NodeId>) -> Operation, column_type: ColumnType) -> NodeId {
+    fn compile_list(
+        &mut self,
+        children: &[Scalar],
+        key: fn(Vec<NodeId>) -> Key,
+        operation: fn(Vec<NodeId>) -> Operation,
+        column_type: ColumnType,
+    ) -> NodeId {
         let children = self.compile_all(children);
         if let [only] = children[..] {
             return only;
@@ -367,7 +388,7 @@ impl Program {
             Operation::Column { boundary } => {
                 let out = &mut self.vectors[id];
                 out.begin(count, false);
-                rows.for_each(|row| out.set(row, batch.datum(row, *boundary)));
+                out.fill(rows, |row| batch.datum(row, *boundary));
             }
             Operation::Constant | Operation::Taken => {}
             Operation::Call { kernel, arguments } => {
@@ -392,7 +413,11 @@ impl Program {
                 let value = &self.vectors[*value];
                 rows.for_each(|row| match value.datum(row) {
                     Ok(Datum::Null) => {
-                        if list.is_empty() && !*has_null { out.set_bool(row, false) } else { out.set_null(row) }
+                        if list.is_empty() && !*has_null {
+                            out.set_bool(row, false)
+                        } else {
+                            out.set_null(row)
+                        }
                     }
                     Ok(datum) => {
                         builder.clear();
@@ -430,7 +455,7 @@ impl Program {
         let mut remaining: Option<Vec<u32>> = None;
         for &child in children {
             let selected = remaining.as_ref().map_or(rows, |rows| Selection::Rows(rows));
-            if selected.len() == 0 {
+            if selected.is_empty() {
                 break;
             }
             self.compute(batch, child, selected);
@@ -462,7 +487,15 @@ impl Program {
         self.vectors[id] = out;
     }
 
-    fn branch(&mut self, batch: &Batch, id: NodeId, (condition, then, otherwise): (NodeId, NodeId, NodeId), rows: Selection<'_>, count: usize, constant: bool) {
+    fn branch(
+        &mut self,
+        batch: &Batch,
+        id: NodeId,
+        (condition, then, otherwise): (NodeId, NodeId, NodeId),
+        rows: Selection<'_>,
+        count: usize,
+        constant: bool,
+    ) {
         self.compute(batch, condition, rows);
         let mut out = std::mem::take(&mut self.vectors[id]);
         out.begin(count, constant);

@@ -114,7 +114,14 @@ fn connectives_have_three_values_and_stop_early() {
     let rows = [(Some(1), Some(1)), (Some(1), Some(0)), (Some(1), None), (None, Some(0)), (None, None), (Some(0), Some(0))];
     let and = Scalar::And(vec![is_one(0), is_one(1)]);
     let or = Scalar::Or(vec![is_one(0), is_one(1)]);
-    let expected = ["0 [Bool(true), Bool(true)]", "1 [Bool(false), Bool(true)]", "2 [Null, Bool(true)]", "3 [Bool(false), Null]", "4 [Null, Null]", "5 [Bool(false), Bool(false)]"];
+    let expected = [
+        "0 [Bool(true), Bool(true)]",
+        "1 [Bool(false), Bool(true)]",
+        "2 [Null, Bool(true)]",
+        "3 [Bool(false), Null]",
+        "4 [Null, Null]",
+        "5 [Bool(false), Bool(false)]",
+    ];
     check(&[Step::Map(vec![and, or])], &[2, 3], &rows, &expected);
     let and = Scalar::And(vec![is_one(0), fails.clone()]);
     check(&[Step::Map(vec![and])], &[2], &rows, &["0 22012", "1 22012", "2 22012", "3 22012", "4 22012", "5 [Bool(false)]"]);

@@ -50,15 +50,17 @@ pub fn prepare(from: &Type, to: &Type, call: &Call<'_>) -> Prepared {
         (Type::Numeric, Type::Float4) => kernel!(Numeric => Float4, |value| value.to_f32_checked()),
         (Type::Numeric, Type::Float8) => kernel!(Numeric => Float8, |value| value.to_f64_checked()),
         (Type::InternalChar, Type::Int4) => kernel!(InternalChar => Int4, |value| value.as_bytes().first().map_or(0, |&byte| i32::from(byte as i8))),
-        (Type::Int4, Type::InternalChar) => writing::<(t::Int4,), t::InternalChar, _, _, _>(call, (), |_, (value,), out: &mut String| match u8::try_from(value) {
-            Ok(byte) if byte.is_ascii() => {
-                if byte != 0 {
-                    out.push(char::from(byte))
+        (Type::Int4, Type::InternalChar) => {
+            writing::<(t::Int4,), t::InternalChar, _, _, _>(call, (), |_, (value,), out: &mut String| match u8::try_from(value) {
+                Ok(byte) if byte.is_ascii() => {
+                    if byte != 0 {
+                        out.push(char::from(byte))
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-            _ => Err(EvalError::out_of_range("\"char\"")),
-        }),
+                _ => Err(EvalError::out_of_range("\"char\"")),
+            })
+        }
         (Type::Int2, to) if is_object_id(to) => kernel!(Int2 => Oid, |value| i32::from(value) as u32),
         (Type::Int4, to) if is_object_id(to) => kernel!(Int4 => Oid, |value| value as u32),
         (Type::Int8, to) if is_object_id(to) => kernel!(Int8 => Oid, |value| u32::try_from(value).map_err(|_| EvalError::out_of_range("OID"))),
@@ -91,9 +93,8 @@ pub fn prepare(from: &Type, to: &Type, call: &Call<'_>) -> Prepared {
         (from, to) if is_text(from) => from_text(to, call),
         (from, to) if is_text(to) => to_text(from, call),
         (Type::Record(from), Type::Record(to)) => record(from, to, call),
-        (from, to) => temporal(from, to, call).unwrap_or_else(|| {
-            Err(EvalError::new(SqlState(*b"42846"), format!("cannot cast type {} to {}", from.sql_name(-1), to.sql_name(-1))))
-        }),
+        (from, to) => temporal(from, to, call)
+            .unwrap_or_else(|| Err(EvalError::new(SqlState(*b"42846"), format!("cannot cast type {} to {}", from.sql_name(-1), to.sql_name(-1))))),
     }
 }
 
@@ -104,7 +105,9 @@ fn temporal(from: &Type, to: &Type, call: &Call<'_>) -> Option<Prepared> {
         (Type::Date, Type::TimestampTz) => {
             returning::<(t::Date,), t::TimestampTz, _, _, _>(call, (), move |_, (date,)| temporal::date_to_timestamptz(date, zone))
         }
-        (Type::Timestamp, Type::TimestampTz) => returning::<(t::Timestamp,), t::TimestampTz, _, _, _>(call, (), move |_, (local,)| zone.to_instant(local)),
+        (Type::Timestamp, Type::TimestampTz) => {
+            returning::<(t::Timestamp,), t::TimestampTz, _, _, _>(call, (), move |_, (local,)| zone.to_instant(local))
+        }
         (Type::TimestampTz, Type::Timestamp) => {
             returning::<(t::TimestampTz,), t::Timestamp, _, _, _>(call, (), move |_, (instant,)| zone.to_local(instant))
         }
@@ -117,7 +120,9 @@ fn temporal(from: &Type, to: &Type, call: &Call<'_>) -> Option<Prepared> {
             returning::<(t::TimestampTz,), t::Time, _, _, _>(call, (), move |_, (instant,)| temporal::timestamptz_to_time(instant, zone))
         }
         (Type::Time, Type::Interval) => returning::<(t::Time,), t::Interval, _, _, _>(call, (), |_, (time,)| temporal::time_to_interval(time)),
-        (Type::Interval, Type::Time) => returning::<(t::Interval,), t::Time, _, _, _>(call, (), |_, (interval,)| temporal::interval_to_time(interval)),
+        (Type::Interval, Type::Time) => {
+            returning::<(t::Interval,), t::Time, _, _, _>(call, (), |_, (interval,)| temporal::interval_to_time(interval))
+        }
         _ => return None,
     })
 }

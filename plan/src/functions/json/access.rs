@@ -39,9 +39,9 @@ pub fn register(table: &mut Table) {
             .writes(|(value, key), out| if is_object(value) { value.get_field(key).map(|field| push(field, out)) } else { None });
     }
     for name in ["->", "jsonb_array_element"] {
-        table
-            .entry::<(t::Jsonb, t::Int4), t::Jsonb>(name, "The element of an array, counted from 0, or from the end if negative.")
-            .writes(|(value, position), out| if is_array(value) { value.get_element(i64::from(position)).map(|element| push(element, out)) } else { None });
+        table.entry::<(t::Jsonb, t::Int4), t::Jsonb>(name, "The element of an array, counted from 0, or from the end if negative.").writes(
+            |(value, position), out| if is_array(value) { value.get_element(i64::from(position)).map(|element| push(element, out)) } else { None },
+        );
     }
     for name in ["->>", "jsonb_object_field_text"] {
         table
@@ -62,27 +62,35 @@ pub fn register(table: &mut Table) {
     for (name, result) in [("jsonb_extract_path", Type::Jsonb), ("jsonb_extract_path_text", Type::Text)] {
         let as_text = result == Type::Text;
         let shape = Shape::new(name, "The value at the path the arguments spell.", vec![Type::Jsonb, Type::Text], result).variadic().can_be_null();
-        table.datums(shape, |_| String::new(), move |buffer, datums, out| {
-            let Some((Datum::Jsonb(value), path)) = datums.split_first() else {
-                return Err(EvalError::new(SqlState::INTERNAL_ERROR, "jsonb_extract_path takes a jsonb and a path"));
-            };
-            let found = follow(*value, path.iter().cloned());
-            buffer.clear();
-            out.push(match found {
-                Some(found) if as_text => write_unquoted(found, buffer).map_or(Datum::Null, |()| Datum::Text(buffer)),
-                Some(found) => Datum::Jsonb(found),
-                None => Datum::Null,
-            });
-            Ok(())
-        });
+        table.datums(
+            shape,
+            |_| String::new(),
+            move |buffer, datums, out| {
+                let Some((Datum::Jsonb(value), path)) = datums.split_first() else {
+                    return Err(EvalError::new(SqlState::INTERNAL_ERROR, "jsonb_extract_path takes a jsonb and a path"));
+                };
+                let found = follow(*value, path.iter().cloned());
+                buffer.clear();
+                out.push(match found {
+                    Some(found) if as_text => write_unquoted(found, buffer).map_or(Datum::Null, |()| Datum::Text(buffer)),
+                    Some(found) => Datum::Jsonb(found),
+                    None => Datum::Null,
+                });
+                Ok(())
+            },
+        );
     }
     tests(table);
     measures(table);
 }
 
 fn tests(table: &mut Table) {
-    table.entry::<(t::Jsonb, t::Jsonb), t::Bool>("@>", "Whether the left value contains the right one.").returns(|(left, right)| left.contains(right));
-    table.entry::<(t::Jsonb, t::Jsonb), t::Bool>("<@", "Whether the right value contains the left one.").returns(|(left, right)| right.contains(left));
+    table
+        .entry::<(t::Jsonb, t::Jsonb), t::Bool>("@>", "Whether the left value contains the right one.")
+        .returns(|(left, right)| left.contains(right));
+    table
+        .entry::<(t::Jsonb, t::Jsonb), t::Bool>("<@", "Whether the right value contains the left one.")
+        .returns(|(left, right)| right.contains(left));
     for name in ["?", "jsonb_exists"] {
         table.entry::<(t::Jsonb, t::Text), t::Bool>(name, "Whether the text is a key or an element.").returns(|(value, key)| has_key(value, key));
     }

@@ -114,7 +114,7 @@ fn key_text(datum: &Datum<'_>, scalar: &Type, context: &TextContext, position: u
 }
 
 fn build_object(converter: &Converter, datums: &[Datum<'_>]) -> Result<JsonbBuf, EvalError> {
-    if datums.len() % 2 != 0 {
+    if !datums.len().is_multiple_of(2) {
         let error = EvalError::new(SqlState::INVALID_PARAMETER_VALUE, "argument list must have even number of elements");
         return Err(error.with_hint("The arguments of jsonb_build_object() must consist of alternating keys and values."));
     }
@@ -144,10 +144,9 @@ fn push(value: Jsonb<'_>, as_json: bool, out: &mut repr::RowBuilder) {
 }
 
 pub fn register(table: &mut Table) {
-    for (to, build_object_name, build_array_name, result) in [
-        ("to_jsonb", "jsonb_build_object", "jsonb_build_array", Type::Jsonb),
-        ("to_json", "json_build_object", "json_build_array", Type::Json),
-    ] {
+    for (to, build_object_name, build_array_name, result) in
+        [("to_jsonb", "jsonb_build_object", "jsonb_build_array", Type::Jsonb), ("to_json", "json_build_object", "json_build_array", Type::Json)]
+    {
         let as_json = result == Type::Json;
         let shape = Shape::new(to, "The value as JSON.", vec![Type::Any], result.clone()).can_fail();
         table.datums(shape, Converter::new, move |converter, datums, out| {
@@ -158,7 +157,10 @@ pub fn register(table: &mut Table) {
         });
         for shape in [
             Shape::new(build_object_name, "An object of alternating keys and values.", vec![], result.clone()).can_fail(),
-            Shape::new(build_object_name, "An object of alternating keys and values.", vec![Type::Any], result.clone()).variadic().called_on_null().can_fail(),
+            Shape::new(build_object_name, "An object of alternating keys and values.", vec![Type::Any], result.clone())
+                .variadic()
+                .called_on_null()
+                .can_fail(),
         ] {
             table.datums(shape, Converter::new, move |converter, datums, out| {
                 push(build_object(converter, datums)?.as_ref(), as_json, out);

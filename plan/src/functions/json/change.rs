@@ -7,34 +7,38 @@ use repr::{Array, Datum, EvalError, Jsonb, JsonbBuf, JsonbView, SqlState};
 
 pub fn register(table: &mut Table) {
     type Pair = (t::Jsonb, t::Jsonb);
-    table.entry::<Pair, t::Jsonb>("||", "Objects merged, arrays and other values one after the other.").returns(|(left, right)| concatenate(left, right));
-    table.entry::<(t::Jsonb, t::Text), t::Jsonb>("-", "The object without a key, or the array without a string.").returns(|(value, key)| remove(value, |name| name == key));
-    table.entry::<(t::Jsonb, t::TextArray), t::Jsonb>("-", "The object without some keys, or the array without some strings.").returns(|(value, keys)| {
-        remove(value, |name| keys.elements().any(|key| matches!(key, Datum::Text(key) if key == name)))
-    });
-    table.entry::<(t::Jsonb, t::Int4), t::Jsonb>("-", "The array without an element, counted from 0, or from the end if negative.").returns(|(value, position)| match value.view() {
-        JsonbView::Array(mut elements) => {
-            if let Some(position) = array_position(i64::from(position), elements.len()) {
-                elements.remove(position);
+    table
+        .entry::<Pair, t::Jsonb>("||", "Objects merged, arrays and other values one after the other.")
+        .returns(|(left, right)| concatenate(left, right));
+    table
+        .entry::<(t::Jsonb, t::Text), t::Jsonb>("-", "The object without a key, or the array without a string.")
+        .returns(|(value, key)| remove(value, |name| name == key));
+    table
+        .entry::<(t::Jsonb, t::TextArray), t::Jsonb>("-", "The object without some keys, or the array without some strings.")
+        .returns(|(value, keys)| remove(value, |name| keys.elements().any(|key| matches!(key, Datum::Text(key) if key == name))));
+    table.entry::<(t::Jsonb, t::Int4), t::Jsonb>("-", "The array without an element, counted from 0, or from the end if negative.").returns(
+        |(value, position)| match value.view() {
+            JsonbView::Array(mut elements) => {
+                if let Some(position) = array_position(i64::from(position), elements.len()) {
+                    elements.remove(position);
+                }
+                Ok(array(elements))
             }
-            Ok(array(elements))
-        }
-        JsonbView::Object(_) => Err(invalid("cannot delete from object using integer index")),
-        _ => Err(invalid("cannot delete from scalar")),
-    });
+            JsonbView::Object(_) => Err(invalid("cannot delete from object using integer index")),
+            _ => Err(invalid("cannot delete from scalar")),
+        },
+    );
     for name in ["#-", "jsonb_delete_path"] {
         table.entry::<(t::Jsonb, t::TextArray), t::Jsonb>(name, "The value without what is at a path.").returns(|(value, path)| {
             refuse_scalar(value, "cannot delete path in scalar")?;
             change(value, &path_texts(path)?, 1, Edit::Delete)
         });
     }
-    for name in ["jsonb_set"] {
-        let description = "The value with what is at a path replaced, or added if it is missing.";
-        table.entry::<(t::Jsonb, t::TextArray, t::Jsonb), t::Jsonb>(name, description).returns(|(value, path, new)| set(value, path, new, true));
-        table
-            .entry::<(t::Jsonb, t::TextArray, t::Jsonb, t::Bool), t::Jsonb>(name, description)
-            .returns(|(value, path, new, create)| set(value, path, new, create));
-    }
+    let description = "The value with what is at a path replaced, or added if it is missing.";
+    table.entry::<(t::Jsonb, t::TextArray, t::Jsonb), t::Jsonb>("jsonb_set", description).returns(|(value, path, new)| set(value, path, new, true));
+    table
+        .entry::<(t::Jsonb, t::TextArray, t::Jsonb, t::Bool), t::Jsonb>("jsonb_set", description)
+        .returns(|(value, path, new, create)| set(value, path, new, create));
     let description = "The value with a new one added at a path.";
     table
         .entry::<(t::Jsonb, t::TextArray, t::Jsonb), t::Jsonb>("jsonb_insert", description)
@@ -42,7 +46,9 @@ pub fn register(table: &mut Table) {
     table
         .entry::<(t::Jsonb, t::TextArray, t::Jsonb, t::Bool), t::Jsonb>("jsonb_insert", description)
         .returns(|(value, path, new, after)| insert(value, path, new, after));
-    table.entry::<(t::Jsonb,), t::Jsonb>("jsonb_strip_nulls", "The value without the members of objects that are null.").returns(|(value,)| strip_nulls(value));
+    table
+        .entry::<(t::Jsonb,), t::Jsonb>("jsonb_strip_nulls", "The value without the members of objects that are null.")
+        .returns(|(value,)| strip_nulls(value));
 }
 
 fn array_position(position: i64, length: usize) -> Option<usize> {
@@ -181,8 +187,11 @@ fn change_array(elements: Vec<Jsonb<'_>>, step: &str, deeper: &[&str], depth: us
 fn strip_nulls(value: Jsonb<'_>) -> JsonbBuf {
     match value.view() {
         JsonbView::Object(members) => {
-            let kept: Vec<(&str, JsonbBuf)> =
-                members.into_iter().filter(|(_, member)| !matches!(member.view(), JsonbView::Null)).map(|(key, member)| (key, strip_nulls(member))).collect();
+            let kept: Vec<(&str, JsonbBuf)> = members
+                .into_iter()
+                .filter(|(_, member)| !matches!(member.view(), JsonbView::Null))
+                .map(|(key, member)| (key, strip_nulls(member)))
+                .collect();
             object(kept.iter().map(|(key, member)| (*key, member.as_ref())).collect())
         }
         JsonbView::Array(elements) => {

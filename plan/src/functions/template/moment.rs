@@ -8,7 +8,8 @@ use repr::temporal::{self, MICROS_PER_DAY, MICROS_PER_SECOND};
 use repr::{EvalError, Interval, SqlTimestamp, TimeZone};
 use std::fmt::Write;
 
-pub const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 pub const ROMAN_MONTHS: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
 
@@ -24,12 +25,16 @@ pub enum Field {
     Fraction(u32),
     SecondOfDay,
     /// With points between the letters, or without.
-    Meridiem { points: bool },
+    Meridiem {
+        points: bool,
+    },
     YearWithComma,
     /// The last so many digits.
     Year(u32),
     IsoYear(u32),
-    Era { points: bool },
+    Era {
+        points: bool,
+    },
     MonthName,
     MonthAbbreviation,
     Month,

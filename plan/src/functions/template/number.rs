@@ -8,14 +8,18 @@ use repr::{EvalError, Numeric, SqlState};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     /// A digit; `zero` shows leading zeros from here on.
-    Digit { zero: bool },
+    Digit {
+        zero: bool,
+    },
     Group,
     Point,
     Sign,
     Minus,
     Plus,
     SignOnly,
-    Ordinal { upper: bool },
+    Ordinal {
+        upper: bool,
+    },
     Plain(char),
 }
 
@@ -61,7 +65,11 @@ impl Template {
                     if shifted {
                         template.shift += 1;
                     }
-                    if after_point { template.digits_after += 1 } else { template.digits_before += 1 }
+                    if after_point {
+                        template.digits_after += 1
+                    } else {
+                        template.digits_before += 1
+                    }
                     (Token::Digit { zero: character == '0' }, 1)
                 }
                 (_, '.' | 'D' | 'd') => {
@@ -103,13 +111,7 @@ impl Template {
         let overflow = whole.len() > self.digits_before;
         let first_zero = self.tokens.iter().take_while(|token| !matches!(token, Token::Point));
         let first_zero = first_zero.filter(|token| matches!(token, Token::Digit { .. })).position(|token| *token == Token::Digit { zero: true });
-        let digits = Digits {
-            overflow,
-            whole,
-            fraction,
-            first_zero: first_zero.unwrap_or(usize::MAX),
-            before: self.digits_before,
-        };
+        let digits = Digits { overflow, whole, fraction, first_zero: first_zero.unwrap_or(usize::MAX), before: self.digits_before };
         // A sign that no token asks for stands before the first digit, its blank where the digits begin.
         let start = self.write_body(&digits, negative, rounded_integer(whole), out);
         let has_sign = self.tokens.iter().any(|token| matches!(token, Token::Sign | Token::Minus | Token::Plus | Token::SignOnly));
@@ -137,9 +139,11 @@ impl Template {
         let mut start = None;
         let (mut place, mut after_point, mut decimal) = (0, false, 0);
         let last_needed = digits.last_needed(&self.tokens);
-        let leading_sign = self.tokens.iter().position(|token| *token == Token::Sign).is_some_and(|sign| {
-            self.tokens.iter().position(|token| matches!(token, Token::Digit { .. })).is_none_or(|digit| sign < digit)
-        });
+        let leading_sign = self
+            .tokens
+            .iter()
+            .position(|token| *token == Token::Sign)
+            .is_some_and(|sign| self.tokens.iter().position(|token| matches!(token, Token::Digit { .. })).is_none_or(|digit| sign < digit));
         let mut sign_pending = leading_sign;
         for token in &self.tokens {
             if start.is_none() && matches!(token, Token::Digit { .. } | Token::Point) {
@@ -222,7 +226,8 @@ impl Digits<'_> {
     fn last_needed(&self, tokens: &[Token]) -> usize {
         let significant = self.fraction.trim_end_matches('0').len();
         let decimals = tokens.iter().skip_while(|token| **token != Token::Point).filter(|token| matches!(token, Token::Digit { .. }));
-        let demanded = decimals.enumerate().filter(|(_, token)| **token == Token::Digit { zero: true }).last().map_or(0, |(position, _)| position + 1);
+        let demanded =
+            decimals.enumerate().filter(|(_, token)| **token == Token::Digit { zero: true }).last().map_or(0, |(position, _)| position + 1);
         significant.max(demanded)
     }
 }
@@ -244,10 +249,9 @@ pub fn register(table: &mut Table) {
         Float8, |value| Numeric::from_f64(value);
         Numeric, |value| Numeric::clone(value);
     }
-    table.entry::<(t::Text, t::Text), t::Numeric>("to_number", "A number read from a text, after a template.").returns_with(
-        |_| Memo::default(),
-        |memo, (text, template)| read(text, memo.get(template, Template::parse)?),
-    );
+    table
+        .entry::<(t::Text, t::Text), t::Numeric>("to_number", "A number read from a text, after a template.")
+        .returns_with(|_| Memo::default(), |memo, (text, template)| read(text, memo.get(template, Template::parse)?));
 }
 
 /// Digits, point and sign are taken; groups, blanks and what the template says is plain are passed over.

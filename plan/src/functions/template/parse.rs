@@ -3,7 +3,7 @@
 use super::super::datetime::session_zone;
 use super::super::lift::{Memo, Table};
 use super::super::typed as t;
-use super::moment::{Field, MONTHS, DAYS, ROMAN_MONTHS, Token, parse_template};
+use super::moment::{DAYS, Field, MONTHS, ROMAN_MONTHS, Token, parse_template};
 use repr::temporal::{self, MICROS_PER_SECOND};
 use repr::{Date, EvalError, SqlState, SqlTimestamp, SqlTimestampTz, TimeZone};
 
@@ -68,7 +68,8 @@ fn name(rest: &mut &str, names: &[&str], letters: Option<usize>) -> Result<usize
         }
         None => {
             let word: String = rest.chars().take(NAME_SHOWN).collect();
-            Err(invalid(format!("invalid value \"{word}\" for a name in the template")).with_detail("The given value did not match any of the allowed values for this field."))
+            Err(invalid(format!("invalid value \"{word}\" for a name in the template"))
+                .with_detail("The given value did not match any of the allowed values for this field."))
         }
     }
 }
@@ -97,7 +98,8 @@ fn read(text: &str, tokens: &[Token]) -> Result<Parts, EvalError> {
             }
             Token::Plain(_) => {
                 let trimmed = rest.trim_start();
-                let first_is_sign = trimmed.starts_with(['-', '+']) && matches!(tokens.get(position + 1), Some(Token::Element(element)) if element.field == Field::ZoneHours);
+                let first_is_sign = trimmed.starts_with(['-', '+'])
+                    && matches!(tokens.get(position + 1), Some(Token::Element(element)) if element.field == Field::ZoneHours);
                 let mut characters = trimmed.chars();
                 match characters.next() {
                     Some(separator) if !separator.is_alphanumeric() && !first_is_sign => rest = characters.as_str(),

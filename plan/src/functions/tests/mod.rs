@@ -117,7 +117,10 @@ fn sql(call: &str) -> String {
         })
         .collect();
     let subscripts = |from: usize, separator: &str, count: usize| -> String {
-        arguments[from..].chunks(count).map(|chunk| format!("[{}]", chunk.join(separator)).replace("NULL::int4:", ":").replace(":NULL::int4", ":")).collect()
+        arguments[from..]
+            .chunks(count)
+            .map(|chunk| format!("[{}]", chunk.join(separator)).replace("NULL::int4:", ":").replace(":NULL::int4", ":"))
+            .collect()
     };
     match (name, &arguments[..]) {
         (name, [only]) if name.starts_with("cast ") => format!("({only})::{}", &name[5..]),

@@ -126,14 +126,18 @@ fn a_batch_is_its_rows() {
         let types = [Type::Int4, Type::Text, Type::Bool, Type::Float8, Type::Numeric];
         let scalars: Vec<Scalar> = (0..3).map(|_| random_scalar(&mut random, &types[random_index(seed)], 3)).collect();
         let predicate = random_scalar(&mut random, &Type::Bool, 2);
-        let rows: Vec<Row> = (0..ROWS).map(|_| Row::pack(input.iter().map(|column| random_datum(&mut random, &column.scalar)).collect::<Vec<_>>())).collect();
+        let rows: Vec<Row> =
+            (0..ROWS).map(|_| Row::pack(input.iter().map(|column| random_datum(&mut random, &column.scalar)).collect::<Vec<_>>())).collect();
         let steps = [Step::Map(scalars.clone()), Step::Filter(vec![predicate.clone()])];
         let outputs = [6, 0, 7, 8, 1, 2];
         let mut transform = Transform::new(&input, &steps, &outputs, &context());
         let single = run(&mut transform, &rows, &mut || 1);
         for size in [2, 7, ROWS] {
             let batched = run(&mut transform, &rows, &mut || size);
-            assert_eq!(batched, single, "seed {seed} (TIDEMARK_SEED={seed} cargo test -p plan --lib a_batch_is_its_rows), batches of {size}: {steps:?}");
+            assert_eq!(
+                batched, single,
+                "seed {seed} (TIDEMARK_SEED={seed} cargo test -p plan --lib a_batch_is_its_rows), batches of {size}: {steps:?}"
+            );
         }
         let sizes = run(&mut transform, &rows, &mut || 1 + random.below(9));
         assert_eq!(sizes, single, "seed {seed}, batches of random sizes");
@@ -146,7 +150,8 @@ fn a_batch_is_its_rows() {
             let mut transform = Transform::new(&input, &[Step::Map(vec![scalar.clone()])], &[6], &context());
             let column_type = scalar.column_type(&input);
             for (position, answer) in run(&mut transform, &rows, &mut || ROWS) {
-                let expected = reference(scalar, &rows[position]).map(|row| row.as_bytes().to_vec()).map_err(|error| format!("{} {error}", error.code()));
+                let expected =
+                    reference(scalar, &rows[position]).map(|row| row.as_bytes().to_vec()).map_err(|error| format!("{} {error}", error.code()));
                 assert_eq!(answer, expected, "seed {seed}: scalar {number} over {:?}: {scalar:?}", rows[position]);
                 assert!(answer.is_ok() || scalar.can_fail_over(&input), "seed {seed}: scalar {number} failed: {scalar:?}");
                 let is_null = answer.is_ok_and(|bytes| repr::RowRef::new(&bytes).iter().next().is_some_and(|datum| datum.is_null()));
@@ -191,9 +196,11 @@ fn reference(scalar: &Scalar, row: &Row) -> Result<Row, EvalError> {
             }
             return Ok(Row::pack([Datum::Null]));
         }
-        Scalar::Call { function, arguments, column_type } => {
-            Scalar::Call { function: *function, arguments: arguments.iter().map(literal).collect::<Result<_, _>>()?, column_type: column_type.clone() }
-        }
+        Scalar::Call { function, arguments, column_type } => Scalar::Call {
+            function: *function,
+            arguments: arguments.iter().map(literal).collect::<Result<_, _>>()?,
+            column_type: column_type.clone(),
+        },
         Scalar::Cast { input, kind, column_type } => Scalar::Cast { input: Box::new(literal(input)?), kind: *kind, column_type: column_type.clone() },
         other => other.clone(),
     };
