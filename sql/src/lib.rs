@@ -22,7 +22,9 @@ pub mod optimize;
 pub mod parse;
 
 pub use bind::dml::{BoundDelete, BoundInsert, BoundReturning, BoundUpdate, bind_delete, bind_insert, bind_update};
-pub use bind::statement::{BoundQuery, BoundTable, TableColumn, bind_body, bind_columns, bind_index_keys, bind_query, bind_scalar};
+pub use bind::statement::{
+    BoundQuery, BoundTable, TableColumn, bind_body, bind_columns, bind_index_expressions, bind_index_keys, bind_query, bind_scalar, bind_standalone,
+};
 pub use error::{BindError, BindResult, Place, codes};
 pub use names::{IndexInfo, Mode, Names, Parameters, Relation, RelationKind, SessionContext, ViewDefinition};
 pub use optimize::{choose_access, optimize};

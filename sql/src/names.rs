@@ -34,8 +34,6 @@ pub struct Relation {
     pub view: Option<Arc<ViewDefinition>>,
     /// The arrangements of the relation, its own one included.
     pub indexes: Vec<IndexInfo>,
-    /// DEFAULT of each column; shorter or empty where there is none.
-    pub defaults: Vec<Option<crate::parse::ast::Expr>>,
     /// Rows are never retracted.
     pub append_only: bool,
 }
@@ -85,6 +83,10 @@ pub trait Names: Sync {
     /// Whether rows of a collection are never retracted.
     fn is_append_only(&self, _id: CollectionId) -> bool {
         false
+    }
+    /// The DEFAULT of a table's column.
+    fn default_of(&self, _id: CollectionId, _column: usize) -> Option<crate::parse::ast::Expr> {
+        None
     }
     /// A relation with a name much like this one, for hints.
     fn similar_relation(&self, _name: &str) -> Option<String> {

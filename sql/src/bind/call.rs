@@ -366,9 +366,13 @@ impl Binder<'_> {
 
     /// An array of expressions of one type.
     pub(crate) fn build_array(&mut self, elements: Vec<Expression>) -> BindResult<Expression> {
-        let nested = elements.first().is_some_and(|element| matches!(self.type_of(element), Type::Array(_)));
-        let name = if nested { ARRAY_OF_ARRAYS } else { ARRAY_OF_ELEMENTS };
-        self.call_function(name, elements)
+        let nested = elements.first().map(|element| self.type_of(element)).filter(|found| matches!(found, Type::Array(_)));
+        let mut array = self.call_function(ARRAY_BUILD, elements)?;
+        if let (Some(nested), Expression::Call { column_type, .. }) = (nested, &mut array) {
+            // More dimensions, the same type.
+            column_type.scalar = nested;
+        }
+        Ok(array)
     }
 
     pub(crate) fn subscript(&mut self, value: Expression, indexes: Vec<Expression>) -> BindResult<Expression> {
@@ -378,7 +382,7 @@ impl Binder<'_> {
                 for index in indexes {
                     arguments.push(self.coerce(index, &ColumnType::new(Type::Int4), CastKind::Assignment)?);
                 }
-                self.call_function(ARRAY_ELEMENT, arguments)
+                self.call_function(ARRAY_SUBSCRIPT, arguments)
             }
             // jsonb takes one key or position at a time.
             Type::Jsonb => indexes.into_iter().try_fold(value, |value, index| {
@@ -395,23 +399,21 @@ impl Binder<'_> {
             return Err(cannot_subscript(&found));
         }
         let mut arguments = vec![value];
-        for bound in [lower, upper] {
+        for (bound, absent) in [(lower, i32::MIN), (upper, i32::MAX)] {
             arguments.push(match bound {
                 Some(bound) => self.coerce(bound, &ColumnType::new(Type::Int4), CastKind::Assignment)?,
-                None => null_of(ColumnType::new(Type::Int4)),
+                None => literal(Datum::Int4(absent), Type::Int4),
             });
         }
         self.call_function(ARRAY_SLICE, arguments)
     }
 }
 
-/// `ARRAY[a, b]`.
-const ARRAY_OF_ELEMENTS: &str = "array_build";
-/// `ARRAY[ARRAY[a], ARRAY[b]]`: the arguments are arrays of one shape.
-const ARRAY_OF_ARRAYS: &str = "array_build";
+/// `ARRAY[a, b]`; of arrays: an array of one more dimension.
+const ARRAY_BUILD: &str = "array_build";
 /// `a[1][2]`: the array and its subscripts.
-const ARRAY_ELEMENT: &str = "array_element";
-/// `a[1:2]`: the array and its bounds, NULL where one is left out.
+const ARRAY_SUBSCRIPT: &str = "array_subscript";
+/// `a[1:2]`: the array and its bounds; the least and the greatest integer stand for those left out.
 const ARRAY_SLICE: &str = "array_slice";
 
 fn cannot_subscript(found: &Type) -> BindError {

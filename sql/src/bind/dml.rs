@@ -222,11 +222,11 @@ impl Binder<'_> {
     /// The DEFAULT of a column, else NULL.
     fn default_value(&mut self, table: &Relation, column: usize) -> BindResult<Expression> {
         let Some(definition) = table.schema.columns.get(column) else { return Err(BindError::new(codes::UNDEFINED_COLUMN, "there is no such column")) };
-        match table.defaults.get(column).and_then(Option::as_ref) {
+        match self.names.default_of(table.id, column) {
             None => Ok(super::coerce::null_of(definition.column_type.clone())),
             Some(default) => {
                 self.levels.push(Level::new(Scope::default(), Clause::Other("DEFAULT expressions")));
-                let bound = self.bind_expression(default);
+                let bound = self.bind_expression(&default);
                 self.levels.pop();
                 self.assign(bound?, definition)
             }

@@ -4,7 +4,7 @@ use super::{Binder, Clause, Level, place_of, place_of_ident};
 use crate::decorrelate;
 use crate::error::{BindError, BindResult, codes};
 use crate::hir;
-use crate::names::{Mode, Names, Parameters, Relation, SessionContext};
+use crate::names::{Mode, Names, Parameters, SessionContext};
 use crate::parse::ast::{self, Expr};
 use crate::parse::{self, QueryBody, ident_value};
 use plan::{ColumnOrder, Plan, Scalar};
@@ -25,6 +25,11 @@ pub struct BoundQuery {
 }
 
 impl BoundQuery {
+    /// The plan without hidden columns: what a view keeps.
+    pub fn into_plan(self) -> Plan {
+        let shown = self.schema.arity();
+        if self.plan.arity() == shown { self.plan } else { self.plan.project((0..shown).collect()) }
+    }
     /// The query as bound, before decorrelation, for `EXPLAIN RAW PLAN`.
     pub fn raw_text(&self) -> String {
         format!("{:#?}", self.raw)
@@ -131,26 +136,49 @@ pub fn bind_scalar(
     binder.lower_alone(bound, hir::Relation::unit())
 }
 
+/// Binds the text of a query, as the catalog keeps it for views. Positions in errors are in that text.
+pub fn bind_standalone(query_sql: &str, names: &dyn Names, session: &SessionContext, mode: Mode) -> BindResult<BoundQuery> {
+    let parsed = parse::parse(query_sql).map_err(from_parse)?;
+    match parsed.into_iter().next().map(|parsed| parsed.statement) {
+        Some(parse::Statement::Select(select)) => bind_body(&select.body, names, session, &mut Parameters::default(), mode),
+        _ => Err(BindError::new(codes::SYNTAX_ERROR, "the text is not a query")),
+    }
+}
+
+fn from_parse(error: parse::ParseError) -> BindError {
+    let mut code = [b'0'; 5];
+    for (slot, byte) in code.iter_mut().zip(error.sqlstate.bytes()) {
+        *slot = byte;
+    }
+    let bound = BindError::new(SqlState(code), error.message);
+    match error.hint {
+        Some(hint) => bound.with_hint(hint),
+        None => bound,
+    }
+}
+
+/// Binds the keys of an index, given as text as the catalog keeps them, over a relation's columns.
+pub fn bind_index_keys(keys_sql: &[String], relation_name: &str, schema: &Schema, names: &dyn Names, session: &SessionContext) -> BindResult<Vec<Scalar>> {
+    let keys = keys_sql.iter().map(|key| parse::parse_expression(key).map_err(from_parse)).collect::<BindResult<Vec<Expr>>>()?;
+    bind_index_expressions(&keys, relation_name, schema, names, session)
+}
+
 /// Binds the keys of an index over a relation's columns.
-pub fn bind_index_keys(relation: &Relation, keys: &[parse::IndexKey], names: &dyn Names, session: &SessionContext) -> BindResult<Vec<Scalar>> {
+pub fn bind_index_expressions(keys: &[Expr], relation_name: &str, schema: &Schema, names: &dyn Names, session: &SessionContext) -> BindResult<Vec<Scalar>> {
     let mut parameters = Parameters::default();
     let mut binder = Binder::new(names, session, &mut parameters, Mode::Maintained);
-    let (get, ids) = binder.read_collection(relation);
-    let columns = relation.schema.columns.iter().map(|column| column.name.clone()).zip(ids).collect();
-    let table = super::scope::ScopeTable {
-        name: relation.name.clone(),
-        schema: Some(relation.schema_name.clone()),
-        columns,
-        keys: Vec::new(),
-        scalar_function: false,
-    };
+    let types = schema.types();
+    let ids: Vec<hir::ColumnId> = types.iter().map(|column_type| binder.columns.add(column_type.clone())).collect();
+    let columns = schema.columns.iter().map(|column| column.name.clone()).zip(ids.iter().copied()).collect();
+    let get = hir::Relation::Get { id: plan::Id::Global(CollectionId::CATALOG), columns: ids, types };
+    let table = super::scope::ScopeTable { name: relation_name.to_string(), schema: None, columns, keys: Vec::new(), scalar_function: false };
     binder.levels.push(Level::new(super::scope::Scope::of_table(table), Clause::Other("index expressions")));
     let mut scalars = Vec::with_capacity(keys.len());
     for key in keys {
-        let bound = binder.bind_expression(&key.expr)?;
+        let bound = binder.bind_expression(key)?;
         let bound = binder.settle(bound)?;
         if bound.has_subquery() {
-            return Err(BindError::unsupported("cannot use subquery in index expression").at(place_of(&key.expr)));
+            return Err(BindError::unsupported("cannot use subquery in index expression").at(place_of(key)));
         }
         scalars.push(binder.lower_alone(bound, get.clone())?);
     }
