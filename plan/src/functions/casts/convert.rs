@@ -61,6 +61,7 @@ pub fn prepare(from: &Type, to: &Type, call: &Call<'_>) -> Prepared {
                 _ => Err(EvalError::out_of_range("\"char\"")),
             })
         }
+        (from, to) if is_object_id(from) && is_object_id(to) => kernel!(Oid => Oid, |value| value),
         (Type::Int2, to) if is_object_id(to) => kernel!(Int2 => Oid, |value| i32::from(value) as u32),
         (Type::Int4, to) if is_object_id(to) => kernel!(Int4 => Oid, |value| value as u32),
         (Type::Int8, to) if is_object_id(to) => kernel!(Int8 => Oid, |value| u32::try_from(value).map_err(|_| EvalError::out_of_range("OID"))),

@@ -1,7 +1,7 @@
 //! The cases of `cases/*.txt`: a call on the left of `=>`, Postgres 15's answer on the right (text, `NULL`, or `!SQLSTATE`).
 //!
 //! Each runs as a constant, and over a column in a batch where it stands between rows of NULLs: the two must agree. `TIDEMARK_CASES_SQL=1` prints the
-//! cases as SQL instead, which is how the answers were asked of Postgres.
+//! cases as SQL instead; `ask_postgres.py` beside this file asks a real Postgres for the answers and writes them down.
 
 use crate::vector::{Step, Transform};
 use crate::{CastKind, Context, Scalar};
@@ -9,6 +9,7 @@ use repr::text::TextContext;
 use repr::{ColumnType, Datum, EvalError, Row, RowBuilder, SqlTimestampTz, Type};
 
 mod properties;
+mod table;
 
 fn context() -> Context {
     Context { now: Some(SqlTimestampTz(0)), ..Context::default() }
