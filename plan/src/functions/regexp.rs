@@ -4,7 +4,7 @@
 //! that says so; an alternation takes the first branch that matches where Postgres takes the longest match.
 
 use super::lift::{Memo, Table};
-use super::typed::{self as t, Nullable};
+use super::typed as t;
 use regex::{Captures, Regex, RegexBuilder};
 use repr::{ArrayBuilder, Datum, EvalError, SqlState};
 
@@ -227,15 +227,21 @@ fn replacing(table: &mut Table) {
         );
 }
 
+/// As in Postgres, an empty match directly behind a match counts, so the engine's own iteration does not serve.
 fn replace(regex: &Regex, all: bool, text: &str, new: &str, out: &mut String) {
-    let mut end = 0;
-    for captures in regex.captures_iter(text).take(if all { usize::MAX } else { 1 }) {
-        let Some(whole) = captures.get(0) else { continue };
-        out.push_str(&text[end..whole.start()]);
+    let (mut copied, mut from) = (0, 0);
+    while let Some(captures) = regex.captures_at(text, from) {
+        let Some(whole) = captures.get(0) else { break };
+        out.push_str(&text[copied..whole.start()]);
         write_replacement(new, &captures, out);
-        end = whole.end();
+        copied = whole.end();
+        let next = text[copied..].chars().next();
+        from = if whole.is_empty() { copied + next.map_or(1, char::len_utf8) } else { copied };
+        if !all || from > text.len() {
+            break;
+        }
     }
-    out.push_str(&text[end..]);
+    out.push_str(&text[copied..]);
 }
 
 fn write_replacement(new: &str, captures: &Captures<'_>, out: &mut String) {
@@ -330,10 +336,9 @@ fn similar(table: &mut Table) {
     table
         .entry::<(t::Text,), t::Text>("similar_to_escape", "A SIMILAR TO pattern as a regular expression.")
         .writes(|(pattern,), out| rewrite_similar(pattern, Some('\\'), out));
-    table
-        .entry::<(t::Text, Nullable<t::Text>), t::Text>("similar_to_escape", "A SIMILAR TO pattern with an escape character as a regular expression.")
-        .writes(|(pattern, escape), out| {
-            let mut characters = escape.unwrap_or("\\").chars();
+    table.entry::<(t::Text, t::Text), t::Text>("similar_to_escape", "A SIMILAR TO pattern with an escape character as a regular expression.").writes(
+        |(pattern, escape), out| {
+            let mut characters = escape.chars();
             match (characters.next(), characters.next()) {
                 (escape, None) => {
                     rewrite_similar(pattern, escape, out);
@@ -341,7 +346,8 @@ fn similar(table: &mut Table) {
                 }
                 _ => Err(EvalError::new(INVALID_ESCAPE_SEQUENCE, "invalid escape string").with_hint("Escape string must be empty or one character.")),
             }
-        });
+        },
+    );
 }
 
 fn rewrite_similar(pattern: &str, escape: Option<char>, out: &mut String) {
