@@ -61,6 +61,14 @@ impl Shape {
     pub fn arity(&self) -> usize {
         self.types.len()
     }
+    /// The columns the key is made of, if each part is a column or its canonical form.
+    pub fn key_columns(&self) -> Option<Vec<usize>> {
+        let column = |scalar: &Scalar| match scalar {
+            Scalar::Call { arguments, .. } if is_canonical(scalar) => arguments.first().and_then(as_column),
+            scalar => as_column(scalar),
+        };
+        self.key.iter().map(column).collect()
+    }
     /// The columns of key and value, one after the other: what positions in [`Shape::positions`] count.
     pub fn stored_types(&self) -> Vec<ColumnType> {
         let key = self.key.iter().map(|scalar| scalar.column_type(&self.types));

@@ -287,4 +287,7 @@ impl Inputs for SnapshotInputs<'_> {
         self.relation(index)?.range(self.timestamp, lower, upper, descending, visit);
         Ok(())
     }
+    fn index_columns(&self, _id: CollectionId, index: CollectionId) -> Option<Vec<usize>> {
+        self.published.get(index)?.layout.shape.key_columns()
+    }
 }

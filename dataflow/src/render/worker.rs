@@ -60,6 +60,8 @@ struct Maintained {
     _imports: Vec<ImportToken>,
     as_of: Timestamp,
     shard: Arc<Shard>,
+    /// How far rows and errors were published.
+    published: (u64, u64),
     since: u64,
 }
 
@@ -199,7 +201,7 @@ impl WorkerState {
             (rows, errors, (rows_handle, errors_handle))
         });
         let shard = Arc::new(Shard { upper: as_of, ..Shard::default() });
-        self.add(id, Maintained { rows, errors, shape: Rc::new(shape), of: id, input: Some(input), dataflow, _imports: Vec::new(), as_of, shard, since: as_of.0 });
+        self.add(id, Maintained { rows, errors, shape: Rc::new(shape), of: id, input: Some(input), dataflow, _imports: Vec::new(), as_of, shard, published: (0, 0), since: as_of.0 });
     }
 
     fn create_view(&mut self, worker: &mut Worker, description: &ViewDescription, shape: Shape) {
@@ -239,7 +241,7 @@ impl WorkerState {
         });
         self.shared.lock().unpin(&inputs, *as_of);
         let shard = Arc::new(Shard { upper: *as_of, ..Shard::default() });
-        self.add(*id, Maintained { rows, errors, shape: Rc::new(shape), of: *id, input: None, dataflow, _imports: imports, as_of: *as_of, shard, since: as_of.0 });
+        self.add(*id, Maintained { rows, errors, shape: Rc::new(shape), of: *id, input: None, dataflow, _imports: imports, as_of: *as_of, shard, published: (0, 0), since: as_of.0 });
     }
 
     fn create_index(&mut self, worker: &mut Worker, description: &IndexDescription, shape: Shape) {
@@ -260,7 +262,7 @@ impl WorkerState {
         self.shared.lock().unpin(&BTreeSet::from([*on]), *as_of);
         let shard = Arc::new(Shard { upper: *as_of, ..Shard::default() });
         // Only an arrangement by another key than the relation's own is worth importing beside it.
-        self.add(*id, Maintained { rows, errors, shape: Rc::new(shape), of: *on, input: None, dataflow, _imports: imports, as_of: *as_of, shard, since: as_of.0 });
+        self.add(*id, Maintained { rows, errors, shape: Rc::new(shape), of: *on, input: None, dataflow, _imports: imports, as_of: *as_of, shard, published: (0, 0), since: as_of.0 });
     }
 
     fn update(&mut self, upper: Timestamp, batches: Updates) {
@@ -298,7 +300,6 @@ impl WorkerState {
         let mut progress = Vec::new();
         for (id, relation) in &mut self.relations {
             if let Some((shard, sealed)) = relation.progress() {
-                relation.shard = Arc::clone(&shard);
                 progress.push(Progress { id: *id, shard, sealed });
             }
         }
@@ -316,38 +317,24 @@ impl WorkerState {
 
 impl Maintained {
     /// The batches now, and those among them that were sealed since they were last published; `None` if nothing changed.
-    fn progress(&self) -> Option<(Arc<Shard>, Shard)> {
-        let before = self.shard.upper.0;
+    fn progress(&mut self) -> Option<(Arc<Shard>, Shard)> {
         let (rows, rows_upper) = collect(&self.rows);
         let (errors, errors_upper) = collect(&self.errors);
-        // Before `as_of` there is nothing to be read, whatever the frontier.
-        let upper = rows_upper.min(errors_upper).max(self.as_of.0);
-        if upper == before && is_same(&rows, &self.shard.rows) && is_same(&errors, &self.shard.errors) {
+        // Before `as_of` there is nothing to be read, whatever the frontier. Rows and errors advance one after the other; what one has beyond the
+        // other is published with it and not read yet.
+        let upper = Timestamp(rows_upper.min(errors_upper).max(self.as_of.0));
+        if upper == self.shard.upper && is_same(&rows, &self.shard.rows) && is_same(&errors, &self.shard.errors) {
             return None;
         }
-        let cut = |batches: &[StoredBatch], from: u64| -> Vec<StoredBatch> {
-            let is_within = |batch: &&StoredBatch| {
-                let (start, end) = batch.bounds();
-                let is_sealed = end.is_some_and(|end| end <= from) || (end.is_none() && from == u64::MAX);
-                assert!(is_sealed || start.is_none_or(|start| start >= from), "a batch spans the published upper {from}: {start:?} to {end:?}");
-                is_sealed
-            };
-            batches.iter().filter(is_within).cloned().collect()
-        };
-        // Rows and errors advance one after the other: what one has beyond the other is not complete yet.
-        let (rows, errors) = (cut(&rows, upper), cut(&errors, upper));
-        let sealed = |batches: &[StoredBatch]| -> Vec<StoredBatch> {
-            let is_new = |batch: &&StoredBatch| self.shard.upper == self.as_of || batch.bounds().0.is_some_and(|start| start >= before);
-            batches.iter().filter(is_new).cloned().collect()
-        };
-        let sealed = Shard { upper: Timestamp(upper), rows: sealed(&rows), errors: sealed(&errors) };
-        Some((Arc::new(Shard { upper: Timestamp(upper), rows, errors }), sealed))
+        let sealed = Shard { upper, rows: since(&rows, self.published.0), errors: since(&errors, self.published.1) };
+        self.published = (rows_upper, errors_upper);
+        self.shard = Arc::new(Shard { upper, rows, errors });
+        Some((Arc::clone(&self.shard), sealed))
     }
 
     /// Lets the arrangements forget and merge, up to what was published.
     fn compact(&mut self, since: u64) {
-        let upper = self.shard.upper.0;
-        for agent in [&mut self.rows, &mut self.errors] {
+        for (agent, upper) in [(&mut self.rows, self.published.0), (&mut self.errors, self.published.1)] {
             if since > self.since {
                 agent.set_logical_compaction(AntichainRef::new(&[since]));
             }
@@ -359,6 +346,17 @@ impl Maintained {
         }
         self.since = self.since.max(since);
     }
+}
+
+/// The batches that were sealed after those up to `published`. A trace does not merge across it, see [`Maintained::compact`].
+fn since(batches: &[StoredBatch], published: u64) -> Vec<StoredBatch> {
+    let is_new = |batch: &&StoredBatch| {
+        let (start, end) = batch.bounds();
+        let is_new = start.is_none_or(|start| start >= published);
+        assert!(is_new || end.is_some_and(|end| end <= published) || published == u64::MAX, "a batch spans what was published up to {published}");
+        is_new
+    };
+    batches.iter().filter(is_new).cloned().collect()
 }
 
 fn is_same(left: &[StoredBatch], right: &[StoredBatch]) -> bool {
