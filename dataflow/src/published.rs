@@ -142,6 +142,11 @@ impl RelationSnapshot {
         }
         smallest
     }
+    /// Whether nobody else holds what this snapshot holds: not the workers, not another snapshot.
+    pub fn is_sole_holder(&self) -> bool {
+        let mut batches = self.shards.iter().flat_map(|shard| shard.rows.iter().chain(&shard.errors));
+        self.shards.iter().all(|shard| Arc::strong_count(shard) == 1) && batches.all(|batch| batch.holders() == 1)
+    }
     pub fn metrics(&self) -> RelationMetrics {
         let mut metrics = RelationMetrics::default();
         for shard in &self.shards {

@@ -105,7 +105,6 @@ where
         Arc::ptr_eq(&self.0, &other.0)
     }
     /// How many hold it.
-    #[cfg(test)]
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
@@ -341,7 +340,6 @@ impl StoredBatch {
     pub fn bounds(&self) -> (Option<u64>, Option<u64>) {
         (only(self.0.lower().borrow()), only(self.0.upper().borrow()))
     }
-    #[cfg(test)]
     pub fn holders(&self) -> usize {
         self.0.holders()
     }

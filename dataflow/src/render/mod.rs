@@ -38,7 +38,8 @@ use crate::EngineError;
 use differential_dataflow::Hashable;
 use differential_dataflow::dynamic::pointstamp::PointStamp;
 use differential_dataflow::lattice::Lattice;
-use plan::Plan;
+use plan::functions::Volatility;
+use plan::{Plan, Scalar};
 use repr::Row;
 use timely::order::Product;
 use timely::progress::Timestamp;
@@ -57,7 +58,34 @@ pub fn shard_of(key: &Row, workers: usize) -> usize {
     if workers == 1 { 0 } else { (key.hashed() % workers as u64) as usize }
 }
 
-/// Whether a plan can be kept up to date.
-pub fn check_maintainable(_plan: &Plan) -> Result<(), EngineError> {
-    Ok(())
+/// Whether a plan can be kept up to date: nothing in it changes without its inputs.
+pub fn check_maintainable(plan: &Plan) -> Result<(), EngineError> {
+    let mut result = Ok(());
+    plan.for_each_scalar(&mut |scalar| {
+        if result.is_ok() {
+            result = check_scalar(scalar);
+        }
+    });
+    plan.for_each_child(&mut |child| {
+        if result.is_ok() {
+            result = check_maintainable(child);
+        }
+    });
+    result
+}
+
+fn check_scalar(scalar: &Scalar) -> Result<(), EngineError> {
+    let refuse = |what: &str| Err(EngineError::NotMaintainable(format!("{what} cannot be used in what is kept up to date")));
+    let mut result = match scalar {
+        Scalar::Call { function, .. } if function.0.volatility != Volatility::Immutable => refuse(&format!("function {}", function.0.name)),
+        Scalar::LogicalTimestamp => refuse("mz_now()"),
+        Scalar::Parameter(number, _) => refuse(&format!("parameter ${}", number + 1)),
+        _ => Ok(()),
+    };
+    scalar.for_each_child(&mut |child| {
+        if result.is_ok() {
+            result = check_scalar(child);
+        }
+    });
+    result
 }
