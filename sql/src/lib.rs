@@ -20,6 +20,8 @@ pub mod hir;
 mod names;
 pub mod optimize;
 pub mod parse;
+#[cfg(test)]
+mod tests;
 
 pub use bind::dml::{BoundDelete, BoundInsert, BoundReturning, BoundUpdate, bind_delete, bind_insert, bind_update};
 pub use bind::statement::{

@@ -30,6 +30,9 @@ use plan::CastKind;
 use plan::functions::lookup;
 use repr::{ColumnType, Datum, Type};
 
+/// `pg_typeof('x')`.
+const UNKNOWN_OID: u32 = 705;
+
 /// What a catalog function is over.
 enum Answer {
     /// `(SELECT column FROM relation WHERE oid = $1)`.
@@ -106,6 +109,10 @@ impl Binder<'_> {
             ("format_type", [oid, modifier]) => {
                 let base = self.helper_lookup("tm_type_name", oid.clone(), "name")?;
                 self.with_modifier(base, oid.clone(), modifier.clone()).map(Some)
+            }
+            ("pg_typeof", [value]) => {
+                let found = self.type_of(value);
+                Ok(Some(literal(Datum::Oid(if found == Type::Unknown { UNKNOWN_OID } else { found.oid() }), Type::Regtype)))
             }
             ("pg_encoding_to_char", [_]) => Ok(Some(literal(Datum::Text("UTF8"), Type::Name))),
             ("pg_client_encoding" | "getdatabaseencoding", []) => Ok(Some(literal(Datum::Text("UTF8"), Type::Name))),

@@ -92,7 +92,7 @@ impl Binder<'_> {
     fn decide_unknown(&mut self, expression: Expression, target: &ColumnType, kind: CastKind) -> BindResult<Result<Expression, Expression>> {
         match expression {
             Expression::Literal(row, column_type) if column_type.scalar == Type::Unknown => match row.get(0) {
-                Some(Datum::Text(text)) => self.read_literal(text, target, kind).map(Ok),
+                Some(Datum::Text(text)) => self.read_literal(text, target, kind).map(Ok).map_err(|error| error.at(self.literal_places.get(text).copied())),
                 _ => Ok(Ok(null_of(target.clone()))),
             },
             Expression::Parameter(index, column_type) if column_type.scalar == Type::Unknown => {

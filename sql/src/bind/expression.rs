@@ -11,6 +11,9 @@ use crate::parse::ident_value;
 use plan::CastKind;
 use repr::{ColumnType, Datum, Type};
 
+/// Longer literals are not remembered by their place.
+const PLACED_LITERAL_BYTES_MAX: usize = 256;
+
 impl Binder<'_> {
     /// Binds an expression in the current level.
     pub(crate) fn bind_expression(&mut self, expr: &Expr) -> BindResult<Expression> {
@@ -32,11 +35,21 @@ impl Binder<'_> {
             Expr::Identifier(ident) => self.bind_name(std::slice::from_ref(ident)),
             Expr::CompoundIdentifier(parts) => self.bind_name(parts),
             Expr::Nested(inner) => self.bind_expression(inner),
-            Expr::Value(value) => self.bind_value(&value.value).map_err(|error| error.at(place_of(expr))),
+            Expr::Value(value) => {
+                if let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), Some(place)) = (&value.value, place_of(expr))
+                    && text.len() <= PLACED_LITERAL_BYTES_MAX
+                {
+                    self.literal_places.entry(text.clone()).or_insert(place);
+                }
+                self.bind_value(&value.value).map_err(|error| error.at(place_of(expr)))
+            }
             Expr::BinaryOp { left, op, right } => self.bind_binary(left, op, right),
             Expr::UnaryOp { op, expr: inner } => self.bind_unary(op, inner).map_err(|error| error.at(place_of(expr))),
             Expr::Function(function) => self.bind_function(function),
-            Expr::Cast { expr: inner, data_type, .. } => self.bind_cast(inner, data_type),
+            Expr::Cast { expr: inner, data_type, kind, .. } => {
+                let place = if *kind == ast::CastKind::DoubleColon { place_after(inner.as_ref()) } else { place_of(expr) };
+                self.bind_cast(inner, data_type, place)
+            }
             Expr::Case { operand, conditions, else_result, .. } => self.bind_case(operand.as_deref(), conditions, else_result.as_deref()),
             Expr::IsNull(_)
             | Expr::IsNotNull(_)
@@ -157,14 +170,14 @@ impl Binder<'_> {
         self.unary(operator, operand)
     }
 
-    fn bind_cast(&mut self, inner: &Expr, data_type: &ast::DataType) -> BindResult<Expression> {
-        let target = self.bind_type(data_type).map_err(|error| error.at(super::place_after(inner)))?;
+    fn bind_cast(&mut self, inner: &Expr, data_type: &ast::DataType, place: Option<crate::Place>) -> BindResult<Expression> {
+        let target = self.bind_type(data_type).map_err(|error| error.at(place))?;
         if let (Expr::Array(array), Type::Array(_)) = (inner, &target.scalar) {
             let bound = self.bind_array_of(array, Some(&target.scalar))?;
-            return self.coerce(bound, &target, CastKind::Explicit).map_err(|error| error.at(place_of(inner)));
+            return self.coerce(bound, &target, CastKind::Explicit).map_err(|error| error.at(place));
         }
         let bound = self.bind_expression(inner)?;
-        self.coerce(bound, &target, CastKind::Explicit).map_err(|error| error.at(place_of(inner)))
+        self.coerce(bound, &target, CastKind::Explicit).map_err(|error| error.at(place))
     }
 
     fn bind_case(&mut self, operand: Option<&Expr>, conditions: &[ast::CaseWhen], otherwise: Option<&Expr>) -> BindResult<Expression> {
@@ -398,7 +411,7 @@ impl Binder<'_> {
                     return Ok(self.mention(id, place));
                 }
                 let error = BindError::new(codes::UNDEFINED_COLUMN, format!("column {table}.{column} does not exist")).at(place);
-                let near = found.columns.iter().filter_map(|(name, _)| super::scope::edit_distance(column, name, 2).map(|distance| (distance, name)));
+                let near = found.columns.iter().filter_map(|(name, _)| super::scope::edit_distance(column, name, 3.min(column.len() / 2)).map(|distance| (distance, name)));
                 return Err(match near.min() {
                     Some((_, name)) => error.with_hint(format!("Perhaps you meant to reference the column \"{table}.{name}\".")),
                     None => error,
@@ -429,7 +442,7 @@ impl Binder<'_> {
         let mut best: Option<(usize, String)> = None;
         for table in self.levels.iter().rev().filter(|level| !level.hidden).flat_map(|level| &level.scope.tables) {
             for (column, _) in &table.columns {
-                if let Some(distance) = super::scope::edit_distance(name, column, 2.min(name.len() / 2).max(1))
+                if let Some(distance) = super::scope::edit_distance(name, column, 3.min(name.len() / 2))
                     && best.as_ref().is_none_or(|(least, _)| distance < *least)
                 {
                     best = Some((distance, format!("{}.{}", table.name, column)));

@@ -145,6 +145,8 @@ pub(crate) struct Binder<'a> {
     pub depends_on: BTreeSet<CollectionId>,
     /// Output columns that are literals or parameters of unknown type still: whoever reads them may decide.
     pub undecided: HashMap<ColumnId, Expression>,
+    /// Where literals of unknown type stand, by their text, for errors found when their type is decided.
+    pub literal_places: HashMap<String, Place>,
     pub next_local: u32,
     pub depth: usize,
 }
@@ -165,6 +167,7 @@ impl<'a> Binder<'a> {
             open_views: Vec::new(),
             depends_on: BTreeSet::new(),
             undecided: HashMap::new(),
+            literal_places: HashMap::new(),
             next_local: 0,
             depth: 0,
         }

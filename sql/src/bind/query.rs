@@ -296,12 +296,12 @@ impl Binder<'_> {
         };
         let (left_query, names) = self.bind_set_expr(left, &[])?;
         let (right_query, _) = self.bind_set_expr(right, &[])?;
-        check_same_width(word, &left_query, &right_query).map_err(|error| error.at(place_of(right)))?;
+        check_same_width(word, &left_query, &right_query).map_err(|error| error.at(output_place(right, 0)))?;
         let mut types = Vec::with_capacity(names.len());
-        for (left_id, right_id) in left_query.outputs.iter().zip(&right_query.outputs) {
+        for (position, (left_id, right_id)) in left_query.outputs.iter().zip(&right_query.outputs).enumerate() {
             let (left_type, right_type) = (self.columns.column_type(*left_id).clone(), self.columns.column_type(*right_id).clone());
             let common = super::resolve::common_type([&left_type.scalar, &right_type.scalar])
-                .map_err(|(one, other)| super::coerce::cannot_match(word, &one, &other).at(place_of(right)))?;
+                .map_err(|(one, other)| super::coerce::cannot_match(word, &one, &other).at(output_place(right, position)))?;
             let same = left_type.scalar == right_type.scalar && left_type.modifier == right_type.modifier;
             let modifier = if same { left_type.modifier } else { -1 };
             types.push((common, modifier, left_type.nullable || right_type.nullable));
@@ -508,6 +508,16 @@ impl Binder<'_> {
 enum Binding {
     Plain(plan::LocalId, Query),
     Recursive(plan::LocalId, Query, Vec<ColumnType>),
+}
+
+/// Where an output column of a query is written.
+fn output_place(body: &SetExpr, position: usize) -> Option<crate::Place> {
+    match body {
+        SetExpr::Select(select) => select.projection.get(position).or(select.projection.first()).and_then(place_of),
+        SetExpr::Query(query) => output_place(&query.body, position),
+        SetExpr::SetOperation { left, .. } => output_place(left, position),
+        other => place_of(other),
+    }
 }
 
 fn check_same_width(word: &str, left: &Query, right: &Query) -> BindResult<()> {

@@ -170,20 +170,24 @@ fn choose_by_unknowns(mut candidates: Vec<Candidate>, actual: &[Type]) -> Resolu
     let mut resolved = true;
     let mut slots: Vec<(usize, char, bool)> = Vec::new();
     for (slot, _) in actual.iter().enumerate().filter(|(_, actual)| **actual == Type::Unknown) {
-        let mut category: Option<(char, bool)> = None;
+        let (mut category, mut conflict): (Option<(char, bool)>, bool) = (None, false);
         for candidate in &candidates {
             let Some(parameter) = candidate.parameters.get(slot) else { continue };
             let this = (parameter.category(), parameter.is_preferred());
             category = match category {
                 None => Some(this),
-                Some((category, preferred)) if category == this.0 => Some((category, preferred || this.1)),
-                Some(('S', preferred)) => Some(('S', preferred)),
-                Some(_) if this.0 == 'S' => Some(this),
-                Some(_) => {
-                    resolved = false;
-                    break;
+                Some((known, preferred)) if known == this.0 => Some((known, preferred || this.1)),
+                _ if this.0 == 'S' => Some(this),
+                known => {
+                    conflict = true;
+                    known
                 }
             };
+        }
+        // Candidates of several categories: strings win, if they are among them.
+        if conflict && category.is_some_and(|(category, _)| category != 'S') {
+            resolved = false;
+            break;
         }
         if let Some((category, preferred)) = category {
             slots.push((slot, category, preferred));

@@ -26,6 +26,7 @@ struct Parts {
     items: Vec<Item>,
     having: Vec<Expression>,
     order: SortKeys,
+    order_places: Vec<Option<crate::Place>>,
     distinct_on: Vec<Expression>,
 }
 
@@ -66,7 +67,7 @@ impl Binder<'_> {
             let condition = self.in_clause(Clause::Having, |binder| binder.bind_boolean(condition, "HAVING"))?;
             conjuncts(condition, &mut having);
         }
-        let order = self.in_clause(Clause::OrderBy, |binder| binder.bind_sort_keys(order, &items))?;
+        let (order, order_places) = self.in_clause(Clause::OrderBy, |binder| binder.bind_sort_keys(order, &items))?;
         let (distinct, distinct_on) = match &select.distinct {
             None | Some(Distinct::All) => (false, Vec::new()),
             Some(Distinct::Distinct) => (true, Vec::new()),
@@ -81,7 +82,7 @@ impl Binder<'_> {
         if names.len() > COLUMNS_MAX {
             return Err(BindError::new(codes::TOO_MANY_COLUMNS, format!("target lists can have at most {COLUMNS_MAX} entries")));
         }
-        let mut parts = Parts { items, having, order, distinct_on };
+        let mut parts = Parts { items, having, order, order_places, distinct_on };
         let grouped = !keys.is_empty() || !self.level().aggregates.is_empty() || select.having.is_some() || is_grouped(&select.group_by);
         if grouped {
             relation = self.group(relation, keys, &mut parts)?;
@@ -117,7 +118,7 @@ impl Binder<'_> {
         }
         let shown: BTreeSet<ColumnId> = outputs.iter().copied().collect();
         let mut order = Vec::with_capacity(parts.order.len());
-        for (key, direction) in parts.order {
+        for ((key, direction), place) in parts.order.into_iter().zip(parts.order_places) {
             let key = self.settle(key)?;
             if let Expression::Literal(..) = key {
                 continue;
@@ -125,7 +126,7 @@ impl Binder<'_> {
             let id = self.column_of(key, &mut scalars);
             if distinct && !shown.contains(&id) {
                 let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
-                return Err(BindError::new(codes::INVALID_COLUMN_REFERENCE, message));
+                return Err(BindError::new(codes::INVALID_COLUMN_REFERENCE, message).at(place));
             }
             order.push((id, direction));
         }
@@ -336,8 +337,9 @@ impl Binder<'_> {
         self.bind_expression(expr)
     }
 
-    fn bind_sort_keys(&mut self, order: &[OrderByExpr], items: &[Item]) -> BindResult<SortKeys> {
+    fn bind_sort_keys(&mut self, order: &[OrderByExpr], items: &[Item]) -> BindResult<(SortKeys, Vec<Option<crate::Place>>)> {
         let mut keys = Vec::with_capacity(order.len());
+        let mut places = Vec::with_capacity(order.len());
         for key in order {
             let direction = direction_of(&key.options);
             match self.bind_output_reference(&key.expr, items, "ORDER BY")? {
@@ -348,8 +350,9 @@ impl Binder<'_> {
                     }
                 }
             }
+            places.resize(keys.len(), place_of(&key.expr));
         }
-        Ok(keys)
+        Ok((keys, places))
     }
 
     /// Groups the input and rewrites everything above in terms of keys and aggregates.
@@ -486,10 +489,6 @@ fn figure_name(expr: &Expr) -> Option<(String, bool)> {
         },
         Expr::TypedString(typed) => Some((type_label(&typed.data_type), false)),
         Expr::Interval(_) => weak("interval"),
-        Expr::Value(value) => match value.value {
-            Value::Boolean(_) => weak("bool"),
-            _ => None,
-        },
         Expr::Case { else_result, .. } => match else_result.as_ref().and_then(|otherwise| figure_name(otherwise)) {
             Some((name, true)) => Some((name, true)),
             _ => weak("case"),
@@ -497,15 +496,7 @@ fn figure_name(expr: &Expr) -> Option<(String, bool)> {
         Expr::Array(_) => strong("array"),
         Expr::Tuple(_) => strong("row"),
         Expr::Exists { negated: false, .. } => strong("exists"),
-        Expr::Subquery(query) => match query.body.as_ref() {
-            ast::SetExpr::Select(select) => match select.projection.as_slice() {
-                [SelectItem::ExprWithAlias { alias, .. }] => Some((ident_value(alias), true)),
-                [SelectItem::UnnamedExpr(expr)] => figure_name(expr),
-                _ => None,
-            },
-            ast::SetExpr::Values(_) => strong("column1"),
-            _ => None,
-        },
+        Expr::Subquery(query) => first_output_name(&query.body),
         Expr::Extract { .. } => strong("extract"),
         Expr::Position { .. } => strong("position"),
         Expr::Substring { .. } => strong("substring"),
@@ -518,6 +509,21 @@ fn figure_name(expr: &Expr) -> Option<(String, bool)> {
             Some(ast::TrimWhereField::Trailing) => "rtrim",
             _ => "btrim",
         }),
+        _ => None,
+    }
+}
+
+/// The name of the first column of a query; of a set operation, that of its leftmost query.
+fn first_output_name(body: &ast::SetExpr) -> Option<(String, bool)> {
+    match body {
+        ast::SetExpr::Select(select) => match select.projection.first() {
+            Some(SelectItem::ExprWithAlias { alias, .. }) => Some((ident_value(alias), true)),
+            Some(SelectItem::UnnamedExpr(expr)) => figure_name(expr),
+            _ => None,
+        },
+        ast::SetExpr::Values(_) => Some(("column1".to_string(), true)),
+        ast::SetExpr::SetOperation { left, .. } => first_output_name(left),
+        ast::SetExpr::Query(query) => first_output_name(&query.body),
         _ => None,
     }
 }

@@ -153,7 +153,9 @@ fn one_column(bound: &Query, query: &ast::Query) -> BindResult<()> {
         Ok(())
     } else {
         let message = if bound.outputs.is_empty() { "subquery must return a column" } else { "subquery must return only one column" };
-        Err(BindError::new(codes::SYNTAX_ERROR, message).at(place_of(query)))
+        // The parenthesis before it.
+        let place = place_of(query).map(|place| crate::Place { column: place.column.saturating_sub(1).max(1), ..place });
+        Err(BindError::new(codes::SYNTAX_ERROR, message).at(place))
     }
 }
 

@@ -158,10 +158,10 @@ impl Lowering<'_> {
         for (left_key, right_key) in left_keys.into_iter().zip(right_keys) {
             let (left_type, right_type) = (left_key.column_type(&left_types), right_key.column_type(&right_types));
             if left_type.nullable {
-                left_present.push(left_key.clone().is_null().not());
+                left_present.push(left_key.clone().is_not_null());
             }
             if right_type.nullable {
-                right_present.push(right_key.clone().is_null().not());
+                right_present.push(right_key.clone().is_not_null());
             }
             let (left_key, right_key) = byte_keys(left_key.clone(), &left_type, right_key.clone(), &right_type)
                 .unwrap_or_else(|| (canonical(left_key, &left_type), canonical(right_key, &right_type)));

@@ -129,7 +129,9 @@ impl Lowering<'_> {
 
     /// `WHERE [NOT] EXISTS (...)`.
     pub(super) fn filter_exists(&mut self, lowered: Lowered, relation: &Relation, negated: bool, outer: &Lowered) -> BindResult<Lowered> {
-        let kept = lowered.columns.clone();
+        if let Some((input, pairs)) = self.exists_by_keys(relation) {
+            return self.filter_by_keys(lowered, &input, pairs, negated, outer);
+        }
         let Against { row, binding, inner, carried } = self.against(lowered, relation, outer)?;
         let present = distinct_on(inner, &carried);
         let keys = if negated {
@@ -139,8 +141,70 @@ impl Lowering<'_> {
             present
         };
         let joined = join_always(row, keys);
-        let _ = kept;
         Ok(binding.around(joined))
+    }
+
+    /// `EXISTS (SELECT ... WHERE inner = outer AND ...)` that correlates by nothing but equal keys: the inner relation without them, and the pairs
+    /// of outer and inner keys.
+    fn exists_by_keys(&self, relation: &Relation) -> Option<(Relation, Vec<(Expression, Expression)>)> {
+        let (input, predicates) = match relation {
+            // What is selected does not matter, unless computing it could fail or multiply.
+            Relation::Map { input, scalars } if scalars.iter().all(|(_, scalar)| matches!(scalar, Expression::Literal(..) | Expression::Column(_))) => {
+                return self.exists_by_keys(input);
+            }
+            Relation::Filter { input, predicates } => (input, predicates),
+            _ => return None,
+        };
+        if !self.free_of(input).is_empty() {
+            return None;
+        }
+        let own: Vec<ColumnId> = input.columns();
+        let (mut inner, mut pairs) = (Vec::new(), Vec::new());
+        for predicate in predicates {
+            let free = predicate.free_columns();
+            if free.iter().all(|id| own.contains(id)) {
+                inner.push(predicate.clone());
+                continue;
+            }
+            let Expression::Call { function, arguments, .. } = predicate else { return None };
+            let ("=", [first, second]) = (function.0.name, arguments.as_slice()) else { return None };
+            if predicate.has_subquery() {
+                return None;
+            }
+            let inside = |expression: &Expression| expression.free_columns().iter().all(|id| own.contains(id));
+            let outside = |expression: &Expression| !expression.free_columns().iter().any(|id| own.contains(id));
+            let (outer_key, inner_key) = if outside(first) && inside(second) {
+                (first, second)
+            } else if outside(second) && inside(first) {
+                (second, first)
+            } else {
+                return None;
+            };
+            byte_keys(Scalar::Column(0), &outer_key.column_type(self.columns), Scalar::Column(0), &inner_key.column_type(self.columns))?;
+            pairs.push((outer_key.clone(), inner_key.clone()));
+        }
+        (!pairs.is_empty()).then(|| (input.as_ref().clone().filter(inner), pairs))
+    }
+
+    fn filter_by_keys(
+        &mut self,
+        mut lowered: Lowered,
+        input: &Relation,
+        pairs: Vec<(Expression, Expression)>,
+        negated: bool,
+        outer: &Lowered,
+    ) -> BindResult<Lowered> {
+        let (outer_keys, inner_keys): (Vec<Expression>, Vec<Expression>) = pairs.into_iter().unzip();
+        let row_keys = self.scalars(&outer_keys, &mut lowered, outer)?;
+        let mut inner = self.lower(input, &Lowered::unit())?;
+        let inner_keys = self.scalars(&inner_keys, &mut inner, &Lowered::unit())?;
+        if !negated {
+            return Ok(self.semi_join(lowered, row_keys, inner, inner_keys, &[]));
+        }
+        let (row, binding) = self.bind(lowered);
+        let matched = self.semi_join(row.clone(), row_keys, inner, inner_keys, &[]);
+        let plan = Plan::Union { inputs: vec![row.plan, matched.plan.negate()] };
+        Ok(binding.around(Lowered { plan, columns: row.columns }))
     }
 
     /// `WHERE x IN (...)`, `WHERE x op ANY (...)`: rows for which the condition is true for some row of the query.
@@ -249,13 +313,13 @@ impl Lowering<'_> {
         let (left_type, right_type) = (left_scalar.column_type(&row_types), right_scalar.column_type(&inner_types));
         let (left_bytes, right_bytes) = byte_keys(left_scalar.clone(), &left_type, right_scalar.clone(), &right_type)
             .unwrap_or_else(|| (canonical(left_scalar.clone(), &left_type), canonical(right_scalar.clone(), &right_type)));
-        let right_null = right_scalar.is_null();
+        let right_null = right_scalar.clone().is_null();
         let (inner, inner_binding) = self.bind(inner);
         let boolean_type = ColumnType::new(Type::Bool).not_null();
         let has_null = self.columns.add(boolean_type.clone());
         let has_rows = self.columns.add(boolean_type.clone());
         let keys = carried.iter().filter_map(|id| inner.position(*id)).map(Scalar::Column).collect();
-        let some_null = aggregate("bool_or", &[Type::Bool], vec![right_null.clone()], boolean_type.clone())?;
+        let some_null = aggregate("bool_or", &[Type::Bool], vec![right_null], boolean_type.clone())?;
         let facts = Plan::Reduce { input: Box::new(inner.plan.clone()), keys, aggregates: vec![some_null], append_only: false }.map(vec![boolean(true)]);
         let mut fact_columns = carried.clone();
         fact_columns.extend([has_null, has_rows]);
@@ -278,7 +342,7 @@ impl Lowering<'_> {
             let width = inner.columns.len();
             let mut outputs: Vec<usize> = carried.iter().filter_map(|id| inner.position(*id)).collect();
             outputs.push(width);
-            let plan = inner.plan.clone().filter(vec![right_null.not()]).map(vec![right_bytes]).project(outputs);
+            let plan = inner.plan.clone().filter(vec![right_scalar.clone().is_not_null()]).map(vec![right_bytes]).project(outputs);
             let mut columns = shared.clone();
             columns.push(key);
             let scalars = vec![Scalar::Column(columns.len() - 1)];

@@ -2,7 +2,7 @@
 
 use super::scalars::conjuncts;
 use crate::names::Mode;
-use plan::{Context, Plan};
+use plan::{Context, Plan, Scalar};
 
 pub(super) fn fold(mut plan: Plan, mode: Mode) -> Plan {
     // What depends on the session or the moment is not constant here; only immutable calls are.
@@ -27,6 +27,25 @@ fn fold_node(plan: &mut Plan, context: &Context) {
                 kept.push(part);
             }
         }
+        // What a strict comparison says already need not be said: it drops NULLs itself.
+        let implied = |predicate: &Scalar| match predicate {
+            Scalar::Call { function, arguments, .. } if function.0.name == "is_not_null" => {
+                arguments.iter().all(|column| matches!(column, Scalar::Column(_)) && kept.iter().any(|other| drops_null(other, column)))
+            }
+            _ => false,
+        };
+        let mut kept: Vec<Scalar> = kept.iter().filter(|predicate| !implied(predicate)).cloned().collect();
+        // Those that cannot fail first: fewer rows for those that can.
+        kept.sort_by_key(Scalar::can_fail);
         *predicates = kept;
+    }
+}
+
+/// Whether a predicate is never true where the column is NULL.
+fn drops_null(predicate: &Scalar, column: &Scalar) -> bool {
+    match predicate {
+        Scalar::Call { function, arguments, .. } => function.0.strict && function.0.name != "is_not_null" && arguments.contains(column),
+        Scalar::InList { value, .. } => value.as_ref() == column,
+        _ => false,
     }
 }

@@ -1,0 +1,13 @@
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, region text, credit numeric(10,2));
+INSERT INTO customers VALUES (1, 'Ann', 'north', 100.50), (2, 'Bob', 'south', 20), (3, 'Cid', 'north', NULL), (4, 'Dee', NULL, 7.25);
+CREATE TABLE orders (id int PRIMARY KEY, customer_id int, amount numeric, placed timestamp, note text DEFAULT 'none');
+INSERT INTO orders VALUES (10, 1, 5.0, '2024-01-01 10:00', 'a'), (11, 1, 7.5, '2024-01-02 11:00', NULL), (12, 2, 5.00, '2024-01-02 12:00', 'b'), (13, NULL, 1, '2024-02-01', 'c'), (14, 9, 100, NULL, 'd');
+CREATE TABLE items (order_id int, product text, qty int, price float8);
+INSERT INTO items VALUES (10, 'pen', 2, 1.5), (10, 'ink', 1, 2), (11, 'pen', 5, 1.5), (12, 'cup', NULL, 3.25), (99, 'hat', 1, 10), (10, 'pen', 2, 1.5);
+CREATE TABLE t (a int, b int, c text);
+INSERT INTO t VALUES (1, 1, 'x'), (1, 2, 'y'), (2, NULL, 'x'), (NULL, 3, NULL), (2, 0, 'z'), (1, 1, 'x');
+CREATE TABLE empty (a int, b text);
+CREATE TABLE big (k bigint PRIMARY KEY, v varchar(5), d date, f real);
+INSERT INTO big VALUES (1, 'one', '2024-03-01', 1.5), (2, 'two', '2024-03-02', -0.0), (3, 'three', NULL, 'NaN'), (9000000000, NULL, '1999-12-31', 0);
+CREATE TABLE edges (src int, dst int);
+INSERT INTO edges VALUES (1, 2), (2, 3), (3, 4), (4, 2), (5, 6);
