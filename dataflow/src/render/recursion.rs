@@ -7,7 +7,7 @@
 
 use super::bundle::Bundle;
 use super::operators::{self, Rows, map_rows};
-use super::render::{Renderer, restore};
+use super::render::Renderer;
 use super::trace::{enter, own};
 use super::{Inner, Time};
 use differential_dataflow::AsCollection;
@@ -15,7 +15,7 @@ use differential_dataflow::dynamic::feedback_summary;
 use differential_dataflow::operators::iterate::Variable;
 use plan::{Id, LocalId, Plan, RecursiveBinding};
 use repr::Row;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use timely::dataflow::operators::vec::{Filter, Map};
 use timely::dataflow::operators::{Enter, Leave};
 use timely::order::Product;
@@ -24,6 +24,11 @@ use timely::order::Product;
 struct Fixpoint<'scope, T: Time> {
     rows: Vec<(LocalId, Vec<repr::ColumnType>, Rows<'scope, T>)>,
     errors: Rows<'scope, T>,
+}
+
+/// Whether the rows of a binding may have negative multiplicities, whatever it reads.
+fn may_be_negative(binding: &RecursiveBinding) -> bool {
+    !matches!(binding.value, Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. })
 }
 
 /// The bindings that the body reads, or that one of those reads.
@@ -82,13 +87,14 @@ pub fn render_outermost<'scope>(renderer: &mut Renderer<'scope, '_, u64>, bindin
             as_of: renderer.as_of,
             globals: renderer.globals.iter().map(|(id, bundle)| (*id, enter_bundle(bundle, scope, context))).collect(),
             locals: renderer.locals.iter().map(|(id, bundle)| (*id, enter_bundle(bundle, scope, context))).collect(),
+            negative: renderer.negative.clone(),
             depth: 0,
         };
         let fixpoint = iterate(&mut inner, &read, limit);
         let leave = |rows: Rows<'_, Inner>| rows.map(|(row, time, diff)| (row, time.outer, diff)).leave(outer);
         Fixpoint { rows: fixpoint.rows.into_iter().map(|(id, types, rows)| (id, types, leave(rows))).collect(), errors: leave(fixpoint.errors) }
     });
-    render_body(renderer, fixpoint, body)
+    render_body(renderer, fixpoint, &read, body)
 }
 
 /// A recursion inside of another.
@@ -99,18 +105,19 @@ pub fn render_nested<'scope>(renderer: &mut Renderer<'scope, '_, Inner>, binding
     let leave = |rows: Rows<'scope, Inner>| rows.as_collection().leave_dynamic(depth).inner;
     let fixpoint =
         Fixpoint { rows: fixpoint.rows.into_iter().map(|(id, types, rows)| (id, types, leave(rows))).collect(), errors: leave(fixpoint.errors) };
-    render_body(renderer, fixpoint, body)
+    render_body(renderer, fixpoint, &read, body)
 }
 
-fn render_body<'scope, T: Time>(renderer: &mut Renderer<'scope, '_, T>, fixpoint: Fixpoint<'scope, T>, body: &Plan) -> Bundle<'scope, T> {
-    let mut shadowed = Vec::new();
+fn render_body<'scope, T: Time>(renderer: &mut Renderer<'scope, '_, T>, fixpoint: Fixpoint<'scope, T>, read: &[&RecursiveBinding], body: &Plan) -> Bundle<'scope, T> {
+    let is_negative = |id: &LocalId| read.iter().any(|binding| binding.id == *id && may_be_negative(binding));
+    let mut hidden = Vec::new();
     for (id, types, rows) in fixpoint.rows {
         let bundle = Bundle::from_rows(rows, types, Vec::new());
-        shadowed.push((id, renderer.locals.insert(id, bundle)));
+        hidden.push((id, renderer.bind(id, bundle, is_negative(&id))));
     }
     let mut result = renderer.render(body);
-    for (id, before) in shadowed {
-        restore(&mut renderer.locals, id, before);
+    for (id, before) in hidden {
+        renderer.unbind(id, before);
     }
     result.errors.push(fixpoint.errors);
     result
@@ -135,11 +142,11 @@ fn iterate<'scope>(renderer: &mut Renderer<'scope, '_, Inner>, bindings: &[&Recu
     // Updates of the last iteration are not fed back.
     let is_followed = move |time: &Inner| limit.is_none_or(|limit| time.inner.get(depth - 1).copied().unwrap_or(0) + 1 < limit);
     let mut variables = Vec::new();
-    let mut shadowed = BTreeMap::new();
+    let mut hidden = Vec::new();
     for binding in bindings {
         let (variable, rows) = Variable::new(scope, summary());
         let bundle = Bundle::from_rows(rows.inner, binding.types.clone(), Vec::new());
-        shadowed.insert(binding.id, renderer.locals.insert(binding.id, bundle));
+        hidden.push((binding.id, renderer.bind(binding.id, bundle, may_be_negative(binding))));
         variables.push(variable);
     }
     let (errors_variable, previous_errors) = Variable::new(scope, summary());
@@ -154,8 +161,8 @@ fn iterate<'scope>(renderer: &mut Renderer<'scope, '_, Inner>, bindings: &[&Recu
         rows.push((binding.id, binding.types.clone(), value));
     }
     renderer.depth = depth - 1;
-    for (id, before) in shadowed {
-        restore(&mut renderer.locals, id, before);
+    for (id, before) in hidden {
+        renderer.unbind(id, before);
     }
     let errors = distinct(operators::concatenate(scope, errors));
     errors_variable.set(errors.clone().filter(move |(_, time, _)| is_followed(time)).as_collection());

@@ -7,9 +7,10 @@ use super::operators::{self, Rows};
 use super::stage::Linear;
 use super::trace::own;
 use crate::layout::Shape;
+use plan::aggregate::Strategy;
 use plan::{Context, Id, JoinImplementation, LocalId, Plan, Scalar};
 use repr::{CollectionId, ColumnType, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
@@ -22,6 +23,8 @@ pub struct Renderer<'scope, 'p, T: Time> {
     pub as_of: u64,
     pub globals: BTreeMap<CollectionId, Bundle<'scope, T>>,
     pub locals: BTreeMap<LocalId, Bundle<'scope, T>>,
+    /// Bindings whose rows may have negative multiplicities.
+    pub negative: BTreeSet<LocalId>,
     /// How many recursions there are around.
     pub depth: usize,
 }
@@ -66,10 +69,11 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
             Plan::Get { id: Id::Global(id), .. } => self.globals.get(id).cloned().expect("the inputs of a plan are imported before it is rendered"),
             Plan::Get { id: Id::Local(id), .. } => self.locals.get(id).cloned().expect("a binding is rendered before what reads it"),
             Plan::Let { id, value, body } => {
+                let negative = self.may_be_negative(value);
                 let value = self.render(value).settled(self.context);
-                let shadowed = self.locals.insert(*id, value);
+                let before = self.bind(*id, value, negative);
                 let body = self.render(body);
-                restore(&mut self.locals, *id, shadowed);
+                self.unbind(*id, before);
                 body
             }
             Plan::LetRec { bindings, limit, body } => T::render_recursion(self, bindings, *limit, body),
@@ -78,7 +82,9 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
                 super::flat_map::render(self, input, function, arguments)
             }
             Plan::Reduce { input, keys, aggregates, append_only: _ } => {
-                let input = self.render(input);
+                // Sums take negative multiplicities as they are.
+                let is_sum = |aggregate: &plan::Aggregate| aggregate.strategy() == Strategy::Accumulable;
+                let input = if aggregates.iter().all(is_sum) { self.render(input) } else { self.render_positive(input) };
                 self.reduce(input, keys, aggregates)
             }
             Plan::TopK { input, group, order, limit, offset, with_ties, append_only: _ } => {
@@ -86,7 +92,7 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
                 self.top_k(input, super::top_k::TopK { group, order, limit: limit.as_deref(), offset: *offset, with_ties: *with_ties })
             }
             Plan::Window { input, expressions } => {
-                let input = self.render(input);
+                let input = self.render_positive(input);
                 self.window(input, expressions)
             }
             Plan::Negate { input } => {
@@ -96,9 +102,7 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
             }
             Plan::Threshold { input } => {
                 let input = self.render(input);
-                let types = input.types();
-                let key: Vec<Scalar> = (0..types.len()).map(Scalar::Column).collect();
-                self.counted(input, &key, types, "Threshold", |count| count)
+                self.threshold(input)
             }
             Plan::Union { inputs } => {
                 let (mut rows, mut errors) = (Vec::new(), Vec::new());
@@ -127,6 +131,49 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
                 let order: Vec<usize> = (0..inputs.len()).collect();
                 self.join_linear(inputs, &classes, &order, following)
             }
+        }
+    }
+
+    fn threshold(&mut self, input: Bundle<'scope, T>) -> Bundle<'scope, T> {
+        let types = input.types();
+        let key: Vec<Scalar> = (0..types.len()).map(Scalar::Column).collect();
+        self.counted(input, &key, types, "Threshold", |count| count)
+    }
+
+    /// The rows with positive multiplicities: all that an operator sees that is not linear.
+    fn render_positive(&mut self, plan: &Plan) -> Bundle<'scope, T> {
+        let bundle = self.render(plan);
+        if self.may_be_negative(plan) { self.threshold(bundle) } else { bundle }
+    }
+
+    /// Whether a row may have a negative multiplicity; no is a proof.
+    pub fn may_be_negative(&self, plan: &Plan) -> bool {
+        match plan {
+            Plan::Constant { rows, .. } => rows.as_ref().is_ok_and(|rows| rows.iter().any(|(_, count)| *count < 0)),
+            Plan::Get { id: Id::Global(_), .. } | Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. } => false,
+            Plan::Get { id: Id::Local(id), .. } => self.negative.contains(id),
+            Plan::Negate { .. } | Plan::Let { .. } | Plan::LetRec { .. } => true,
+            plan => {
+                let mut negative = false;
+                plan.for_each_child(&mut |child| negative = negative || self.may_be_negative(child));
+                negative
+            }
+        }
+    }
+
+    /// Brings a binding into scope; what it hides is given back by [`Renderer::unbind`].
+    pub fn bind(&mut self, id: LocalId, value: Bundle<'scope, T>, negative: bool) -> Hidden<'scope, T> {
+        let was_negative = if negative { !self.negative.insert(id) } else { self.negative.remove(&id) };
+        Hidden { value: self.locals.insert(id, value), negative: was_negative }
+    }
+    pub fn unbind(&mut self, id: LocalId, hidden: Hidden<'scope, T>) {
+        match hidden.value {
+            Some(value) => drop(self.locals.insert(id, value)),
+            None => drop(self.locals.remove(&id)),
+        }
+        self.negative.remove(&id);
+        if hidden.negative {
+            self.negative.insert(id);
         }
     }
 
@@ -172,10 +219,8 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
     }
 }
 
-/// Ends the scope of a binding.
-pub fn restore<V>(bindings: &mut BTreeMap<LocalId, V>, id: LocalId, shadowed: Option<V>) {
-    match shadowed {
-        Some(value) => drop(bindings.insert(id, value)),
-        None => drop(bindings.remove(&id)),
-    }
+/// A binding of an outer scope with the same name.
+pub struct Hidden<'scope, T: Time> {
+    value: Option<Bundle<'scope, T>>,
+    negative: bool,
 }

@@ -235,7 +235,7 @@ impl WorkerState {
                 let types = arrangements.first().map(|arrangement| arrangement.shape.types.clone()).unwrap_or_default();
                 globals.insert(*input, Bundle::from_arrangements(arrangements, types, errors));
             }
-            let mut renderer = Renderer { scope, context, as_of: as_of.0, globals, locals: BTreeMap::new(), depth: 0 };
+            let mut renderer = Renderer { scope, context, as_of: as_of.0, globals, locals: BTreeMap::new(), negative: BTreeSet::new(), depth: 0 };
             let bundle = renderer.render(plan);
             export(&bundle, &shape, context, scope)
         });
