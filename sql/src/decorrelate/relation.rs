@@ -162,7 +162,9 @@ impl Lowering<'_> {
         all_keys.extend(key_scalars);
         let mut columns = extra.clone();
         columns.extend(key_ids.iter().copied());
-        let reduced = grouped(lowered.plan, all_keys, columns.clone(), planned);
+        // What is carried compares by its bytes: it is the same column when it is joined back.
+        let exact: Vec<bool> = columns.iter().map(|id| carried.contains(id)).collect();
+        let reduced = grouped(lowered.plan, all_keys, &exact, planned);
         columns.extend(aggregates.iter().map(|(id, _)| *id));
         let reduced = Lowered { plan: reduced, columns: columns.clone() };
         if !keys.is_empty() {
@@ -362,13 +364,13 @@ impl Lowering<'_> {
         let types = left.types();
         let (left, right) = (distinct(left, carried), distinct(right, carried));
         let keys = |side: &Lowered| -> Vec<Scalar> {
-            types.iter().enumerate().map(|(position, column_type)| canonical(Scalar::Column(position), column_type)).take(side.columns.len()).collect()
+            let key = |(position, column_type)| if position < carried { Scalar::Column(position) } else { canonical(Scalar::Column(position), column_type) };
+            types.iter().enumerate().map(key).take(side.columns.len()).collect()
         };
         let (left, binding) = self.bind(left);
         let width = ids.len();
         let mut equivalences = Vec::with_capacity(width);
-        for (position, (left_key, mut right_key)) in keys(&left).into_iter().zip(keys(&right)).enumerate() {
-            let _ = position;
+        for (left_key, mut right_key) in keys(&left).into_iter().zip(keys(&right)) {
             right_key.remap_columns(&mut |column| column + width);
             equivalences.push(vec![left_key, right_key]);
         }
@@ -442,27 +444,31 @@ fn distinct(lowered: Lowered, carried: usize) -> Lowered {
     let keys: Vec<Scalar> = (0..types.len()).map(Scalar::Column).collect();
     let needs = types.iter().skip(carried).any(|column_type| column_type.scalar.needs_canonical_key());
     let columns = lowered.columns.clone();
-    let plan = if needs { grouped(lowered.plan, keys, columns.clone(), Vec::new()) } else { lowered.plan.distinct() };
+    let exact: Vec<bool> = (0..types.len()).map(|position| position < carried).collect();
+    let plan = if needs { grouped(lowered.plan, keys, &exact, Vec::new()) } else { lowered.plan.distinct() };
     Lowered { plan, columns }
 }
 
 /// A `Reduce` whose keys group by SQL's equality: keys of types with several encodings of one value group by the canonical one, and the group shows
-/// one of the values it has. Yields the keys, then the aggregates.
-fn grouped(input: Plan, keys: Vec<Scalar>, columns: Vec<ColumnId>, aggregates: Vec<plan::Aggregate>) -> Plan {
+/// one of the values it has. Keys marked `exact` group by their bytes all the same. Yields the keys, then the aggregates.
+fn grouped(input: Plan, keys: Vec<Scalar>, exact: &[bool], aggregates: Vec<plan::Aggregate>) -> Plan {
     let types = input.column_types();
     let key_types: Vec<ColumnType> = keys.iter().map(|key| key.column_type(&types)).collect();
     let any_value = lookup("any_value").first();
-    let key_count = columns.len().min(keys.len());
-    if !key_types.iter().any(|key_type| key_type.scalar.needs_canonical_key()) {
+    let key_count = keys.len();
+    let needs = |position: usize, key_type: &ColumnType| key_type.scalar.needs_canonical_key() && !exact.get(position).copied().unwrap_or(false);
+    if !key_types.iter().enumerate().any(|(position, key_type)| needs(position, key_type)) {
         return Plan::Reduce { input: Box::new(input), keys, aggregates, append_only: false };
     }
     let mut outputs: Vec<usize> = (0..key_count).collect();
     let mut shown = Vec::new();
     let mut canonical_keys = Vec::with_capacity(keys.len());
     for (position, (key, key_type)) in keys.into_iter().zip(&key_types).enumerate() {
-        if key_type.scalar.needs_canonical_key()
-            && let Some(entry) = any_value
-        {
+        if !needs(position, key_type) {
+            canonical_keys.push(key);
+            continue;
+        }
+        if let Some(entry) = any_value {
             if let Some(output) = outputs.get_mut(position) {
                 *output = key_count + shown.len();
             }
