@@ -219,10 +219,11 @@ impl Binder<'_> {
         };
         if let Expression::Literal(row, _) = expression {
             return Ok(Some(match row.get(0) {
-                Some(Datum::Oid(oid)) => match self.names.name_of(from, oid, &self.search_path) {
-                    Some(name) => text(&name),
-                    None => text(&oid.to_string()),
-                },
+                Some(Datum::Oid(oid)) => {
+                    let built_in = if *from == Type::Regtype { Type::from_oid(oid).map(|found| found.sql_name(-1)) } else { None };
+                    let name = built_in.or_else(|| self.names.name_of(from, oid, &self.search_path));
+                    text(&name.unwrap_or_else(|| oid.to_string()))
+                }
                 _ => null_of(ColumnType::new(Type::Text)),
             }));
         }

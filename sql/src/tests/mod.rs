@@ -104,6 +104,7 @@ fn database() -> &'static Database {
                     let rows = evaluate(&bound.plan, &database, &Context::default()).expect("the setup runs");
                     database.rows.entry(bound.table).or_default().extend(rows);
                 }
+                Statement::CreateView(create) => create_view(&mut database, &create),
                 other => panic!("not a setup statement: {other:?}"),
             }
         }
@@ -137,9 +138,29 @@ fn create_table(database: &mut Database, create: &parse::CreateTable) {
     database.relations.insert(name, Arc::new(relation));
 }
 
+fn create_view(database: &mut Database, create: &parse::CreateView) {
+    let bound = crate::bind_body(&create.query, database, &session(), &mut Parameters::default(), Mode::Maintained).expect("the view binds");
+    let mut schema = bound.schema;
+    for (column, name) in schema.columns.iter_mut().zip(&create.columns) {
+        column.name = parse::ident_value(name);
+    }
+    let name = create.name.to_string();
+    let relation = Relation {
+        id: CollectionId(CollectionId::FIRST_USER.0 + database.relations.len() as u64),
+        kind: RelationKind::View,
+        schema_name: "public".to_string(),
+        name: name.clone(),
+        schema,
+        view: Some(Arc::new(crate::ViewDefinition { query: create.query.clone(), search_path: vec!["public".to_string()] })),
+        indexes: Vec::new(),
+        append_only: false,
+    };
+    database.relations.insert(name, Arc::new(relation));
+}
+
 /// Runs a test on a thread with the stack the crate asks for.
 fn with_stack(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().stack_size(4 * crate::STACK_BYTES_MIN).spawn(test).expect("a thread");
+    let thread = std::thread::Builder::new().stack_size(crate::STACK_BYTES_MIN).spawn(test).expect("a thread");
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }

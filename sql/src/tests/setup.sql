@@ -11,3 +11,5 @@ CREATE TABLE big (k bigint PRIMARY KEY, v varchar(5), d date, f real);
 INSERT INTO big VALUES (1, 'one', '2024-03-01', 1.5), (2, 'two', '2024-03-02', -0.0), (3, 'three', NULL, 'NaN'), (9000000000, NULL, '1999-12-31', 0);
 CREATE TABLE edges (src int, dst int);
 INSERT INTO edges VALUES (1, 2), (2, 3), (3, 4), (4, 2), (5, 6);
+CREATE VIEW totals (who, total) AS SELECT c.name, sum(o.amount) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY c.name;
+CREATE VIEW rich AS SELECT * FROM totals WHERE total > 5;
