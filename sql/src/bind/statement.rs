@@ -63,6 +63,9 @@ pub fn bind_body(body: &QueryBody, names: &dyn Names, session: &SessionContext, 
         query.order.clear();
         check_view_columns(&column_names)?;
     }
+    if mode == Mode::OneShot {
+        query = binder.show_names(query)?;
+    }
     let schema = binder.schema_of(&query, &column_names);
     binder.finish(query, schema)
 }
@@ -96,6 +99,17 @@ impl Binder<'_> {
             .filter_map(|(id, direction)| columns.iter().position(|column| column == id).map(|column| ColumnOrder { column, direction: *direction }))
             .collect();
         Ok(BoundQuery { plan, schema, order, depends_on: self.depends_on.into_iter().collect(), raw: query })
+    }
+
+    /// `reg*` values are shown as the names they stand for.
+    fn show_names(&mut self, query: hir::Query) -> BindResult<hir::Query> {
+        let named = |scalar: &Type| matches!(scalar, Type::Regclass | Type::Regtype | Type::Regproc | Type::Regnamespace);
+        let types: Vec<ColumnType> = query.outputs.iter().map(|id| self.columns.column_type(*id).clone()).collect();
+        if !types.iter().any(|column_type| named(&column_type.scalar)) {
+            return Ok(query);
+        }
+        let shown: Vec<ColumnType> = types.into_iter().map(|found| if named(&found.scalar) { ColumnType::new(Type::Text) } else { found }).collect();
+        self.convert_outputs(query, &shown, plan::CastKind::Explicit)
     }
 
     /// Lowers an expression that stands alone or over the columns of one relation, and has no subqueries.
