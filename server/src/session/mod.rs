@@ -44,6 +44,7 @@ use crate::{Error, Shared};
 use catalog::Catalog;
 use copy::CopiedRows;
 use cursor::Portal;
+use dispatch::RunMode;
 use inputs::SystemFacts;
 use prepared::Prepared;
 use repr::temporal::UNIX_TO_POSTGRES_EPOCH_MICROS;
@@ -122,6 +123,7 @@ pub struct Session {
     /// Rows of a COPY that has ended since the last statement.
     copied: Arc<Mutex<Vec<CopiedRows>>>,
     no_facts: Arc<SystemFacts>,
+    run_mode: RunMode,
 }
 
 impl Session {
@@ -146,6 +148,7 @@ impl Session {
             query_text: Arc::from(""),
             copied: Arc::default(),
             no_facts: Arc::default(),
+            run_mode: RunMode::Alone,
         })
     }
     pub fn cancel_handle(&self) -> Arc<Cancel> {

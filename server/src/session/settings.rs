@@ -32,6 +32,14 @@ pub struct SavedSettings {
     current: Arc<Values>,
 }
 
+impl SavedSettings {
+    /// Isolation level and access mode, as AND CHAIN takes them over.
+    pub fn transaction_properties(&self) -> Vec<(&'static str, String)> {
+        let value = |name: &str| variables::find(name).and_then(|position| self.current.known.get(position)).cloned();
+        TRANSACTION_PROPERTIES.iter().filter_map(|(name, _)| Some((*name, value(name)?))).collect()
+    }
+}
+
 pub struct Settings {
     /// What is left when the transaction commits.
     lasting: Arc<Values>,
