@@ -201,14 +201,16 @@ fn check_moment(history: &History, event_count: usize, seed: u64, counts: &mut C
             check_second_crash(history, event_count, &image, &recovery, &mut random, counts).map_err(context)?;
         }
         if random.below(16) == 0 {
-            check_going_on(history, event_count, survival, random.next_word(), &recovery).map_err(context)?;
+            let image = history.disk.crash(event_count, survival);
+            check_going_on(history, image, random.next_word(), &recovery).map_err(context)?;
             counts.continued += 1;
         }
     }
     // Killed, not crashed: what the next process finds may be less durable than it looks.
     let image = history.disk.kill(event_count);
     let recovery = history.check_image(event_count, &image).map_err(|error| format!("killed: {error}"))?;
-    check_second_crash(history, event_count, &image, &recovery, &mut random, counts).map_err(|error| format!("killed: {error}"))
+    check_second_crash(history, event_count, &image, &recovery, &mut random, counts).map_err(|error| format!("killed: {error}"))?;
+    check_going_on(history, history.disk.kill(event_count), random.next_word(), &recovery).map_err(|error| format!("killed: {error}"))
 }
 
 /// The power goes off once more, during or after the recovery.
@@ -226,8 +228,7 @@ fn check_second_crash(history: &History, event_count: usize, image: &SimDisk, fi
 }
 
 /// The log goes on after the crash as if nothing had been.
-fn check_going_on(history: &History, event_count: usize, survival: Survival, seed: u64, recovery: &Recovery) -> Result<(), String> {
-    let image = history.disk.crash(event_count, survival);
+fn check_going_on(history: &History, image: SimDisk, seed: u64, recovery: &Recovery) -> Result<(), String> {
     let mut next = History::new(image, seed);
     let started = history.appended.iter().map(|append| &append.after).find(|model| model.last == recovery.last);
     next.workload.model = started.cloned().unwrap_or_default();

@@ -3,9 +3,10 @@
 use super::crash::{History, setting};
 use super::open;
 use crate::sim_disk::{Operation, Random, Survival};
-use crate::{SimDisk, StorageError};
-use repr::Timestamp;
+use crate::{Frame, Log, LogOptions, SimDisk, StorageError};
+use repr::{CollectionId, Datum, Row, Timestamp};
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 /// The disk fills up and gets room again, time after time; nothing acknowledged is lost, and every append that was refused goes through in the end.
 #[test]
@@ -64,6 +65,32 @@ fn a_full_disk_is_called_so() {
     assert_eq!(recovery.upper, Timestamp(20_001));
     disk.set_capacity(None);
     log.ensure_reserved(Timestamp(20_001)).unwrap();
+}
+
+/// What is left of a refused append must not mix with the next one, whatever sectors of the two a crash leaves.
+#[test]
+fn a_refused_append_leaves_nothing_behind() {
+    let frame = |time: u64, texts: usize| Frame {
+        timestamp: Timestamp(time),
+        updates: vec![(CollectionId(1), (0..texts).map(|value| (Row::pack([Datum::Int8(value as i64), Datum::Text(&"tide".repeat(40))]), 1)).collect())],
+        positions: vec![],
+        dropped: vec![],
+    };
+    for size in 2..20 {
+        let disk = SimDisk::new();
+        let (mut log, _) = Log::open(Arc::new(disk.clone()), LogOptions::default()).unwrap();
+        log.append(&frame(1, 1)).unwrap();
+        disk.set_capacity(Some(disk.used_bytes() + 3_000));
+        assert!(matches!(log.append(&frame(2, 25)), Err(StorageError::DiskFull { .. })));
+        let refused = disk.event_count();
+        disk.set_capacity(None);
+        log.append(&frame(2, size)).unwrap();
+        let end = disk.event_count();
+        for (event_count, seed) in (refused - 3..=end).flat_map(|count| (0..40).map(move |seed| (count, seed))) {
+            let (_, recovery) = open(&disk.crash(event_count, Survival::Random(seed))).unwrap_or_else(|error| panic!("{size} {event_count} {seed}: {error}"));
+            assert!(recovery.last == Timestamp(2) || event_count < end && recovery.last == Timestamp(1), "{size} {event_count} {seed}");
+        }
+    }
 }
 
 #[test]
