@@ -62,11 +62,12 @@ impl History {
         self.reserved.push(Reserved { started, ended, until });
         result
     }
-    /// A compaction of which each step may be followed by appends, and which may be cut short.
-    fn compact(&mut self, log: &mut Log) -> Result<(), StorageError> {
+    /// A compaction of which each step may be followed by appends, and which may be cut short. `true`: the server must end now, with a compaction that is
+    /// done and that the log has not taken notice of.
+    fn compact(&mut self, log: &mut Log) -> Result<bool, StorageError> {
         let held = self.workload.random.below(4);
         let since = Timestamp(self.workload.model.last.0.saturating_sub(held));
-        let Some(compaction) = log.begin_compaction(since)? else { return Ok(()) };
+        let Some(compaction) = log.begin_compaction(since)? else { return Ok(false) };
         let cancelled = self.workload.random.below(8) == 0;
         let compacted = compaction.run(&mut || match self.workload.random.below(60) {
             0 => self.append(log, || true),
@@ -75,7 +76,7 @@ impl History {
         });
         let compacted = match compacted {
             Ok(compacted) => compacted,
-            Err(StorageError::Stopped(why)) if why == "cancelled" => return Ok(()),
+            Err(StorageError::Stopped(why)) if why == "cancelled" => return Ok(false),
             Err(error) => return Err(error),
         };
         self.compactions += 1;
@@ -84,8 +85,7 @@ impl History {
             self.append(log, || true)?;
         }
         if self.workload.random.below(6) == 0 {
-            // The log does not get to know of it before the next start.
-            return Ok(());
+            return Ok(true);
         }
         for name in log.adopt(compacted) {
             crate::recovery::remove(&self.disk, &name)?;
@@ -93,7 +93,7 @@ impl History {
                 self.append(log, || true)?;
             }
         }
-        Ok(())
+        Ok(false)
     }
     /// Runs until the first error that is not a full disk.
     pub fn run(&mut self, operations: u64) -> Result<(), StorageError> {
@@ -113,14 +113,11 @@ impl History {
                     log = None;
                     Ok(())
                 }
-                2..=4 => {
-                    let compactions = self.compactions;
-                    let result = self.compact(running);
-                    if self.compactions > compactions && running.compactions() == 0 {
+                2..=4 => self.compact(running).map(|ends| {
+                    if ends {
                         log = None;
                     }
-                    result
-                }
+                }),
                 _ => self.append(running, || true),
             };
             match result {

@@ -131,7 +131,18 @@ fn zeroed_sectors_before_the_last_record_are_found() {
         let history = damaged_soon(seed);
         let files = history.disk.files();
         let (newest, newest_bytes) = files.iter().filter(|(name, _)| name.starts_with("segment-")).max().unwrap();
-        let last_record = record_offsets(&history.disk, newest, *newest_bytes).last().copied().unwrap_or_default();
+        let records = record_offsets(&history.disk, newest, *newest_bytes);
+        let last_record = records.last().copied().unwrap_or_default();
+        // The start of a record is lost with the rest of its sector, and records follow.
+        for offset in records {
+            let sector_end = (offset / 512 + 1) * 512;
+            if sector_end <= last_record {
+                let disk = history.disk.copy();
+                disk.zero(newest, offset, sector_end - offset);
+                let named = assert_named(newest, &format!("seed {seed}, from {offset} on"), read(&disk));
+                assert_eq!(named, offset);
+            }
+        }
         for (name, length) in &files {
             let (name, length) = (name.clone(), *length);
             let (log, recovery) = open(&history.disk).unwrap();
