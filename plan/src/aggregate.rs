@@ -12,8 +12,8 @@ mod table;
 mod tests;
 
 pub use accumulator::{Accumulator, Accumulators};
-pub use recomputed::{finish_recomputed, push_sort_key};
 pub(crate) use recomputed::{Fold, is_better};
+pub use recomputed::{finish_recomputed, push_sort_key};
 pub use table::{all, lookup};
 
 use crate::Scalar;
@@ -99,7 +99,9 @@ impl AggregateEntry {
     pub fn result_type(&self, arguments: &[ColumnType]) -> ColumnType {
         let argument = arguments.first();
         let column_type = match (&self.result, argument) {
-            (Type::AnyArray, Some(argument)) if self.kind == AggregateKind::ArrayAgg => ColumnType::new(Type::Array(Box::new(argument.scalar.clone()))),
+            (Type::AnyArray, Some(argument)) if self.kind == AggregateKind::ArrayAgg => {
+                ColumnType::new(Type::Array(Box::new(argument.scalar.clone())))
+            }
             (Type::AnyArray | Type::AnyElement, Some(argument)) => argument.clone(),
             (result, _) => ColumnType::new(result.clone()),
         };

@@ -8,10 +8,11 @@
 //! * a map, filter or project fails for a row that [`crate::vector::Transform`] fails for. A maximal chain of them is one transform ([`fuse`]), and
 //!   what leaves the chain is computed, used later or not; what the chain itself drops is not;
 //! * every operator computes all of its scalars for all rows of its input: the keys of a join also for rows without a partner, also when another
-//!   input is empty; arguments of an aggregate also for rows its FILTER drops. (Use an `If` where that matters.);
+//!   input is empty. Only the arguments of an aggregate are not computed for rows its FILTER drops ([`crate::Aggregate::inputs`]);
 //! * a group whose aggregate has no result (`bigint out of range`) fails, whatever happens to the group above;
 //! * neither TopK nor Threshold nor anything else hides an error of its input. An ordered read stops early only where nothing it skips could fail;
-//! * a binding of `Let` or `LetRec` that is never read does not fail: it is not computed. One that is read is computed whole;
+//! * a binding of `Let` that is never read does not fail: it is not computed. One that is read is computed whole, and so are all bindings of a
+//!   `LetRec`, which fails when any of its iterations does;
 //! * a collection that has an error fails every plan that reads it.
 //!
 //! Which of several errors is reported depends on the order in which the inputs give their rows, and on nothing else.

@@ -21,8 +21,12 @@ pub enum TableFunction {
     Unnest(Type),
     RegexpSplitToTable,
     StringToTable,
-    JsonbArrayElements { text: bool },
-    JsonbEach { text: bool },
+    JsonbArrayElements {
+        text: bool,
+    },
+    JsonbEach {
+        text: bool,
+    },
     JsonbObjectKeys,
     /// The input row, as often as the (single, bigint) argument says; negative is an error of the plan. Used by INTERSECT/EXCEPT ALL.
     Repeat,
@@ -50,7 +54,9 @@ impl TableFunction {
     /// Names and types of the columns it appends.
     pub fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         let column = |name, typ: Type| vec![(name, ColumnType::new(typ).not_null())];
-        let json = |text| if text { ColumnType::new(Type::Text) } else { ColumnType::new(Type::Jsonb).not_null() };
+        let json = |text| {
+            if text { ColumnType::new(Type::Text) } else { ColumnType::new(Type::Jsonb).not_null() }
+        };
         match self {
             TableFunction::GenerateSeries(typ) => column("generate_series", typ.clone()),
             TableFunction::GenerateSubscripts => column("generate_subscripts", Type::Int4),
@@ -92,11 +98,15 @@ impl TableFunction {
     /// The types the arguments must be cast to, for the binder. Of `generate_series` over times the step is an interval.
     pub fn arguments(&self, count: usize) -> Vec<Type> {
         let mut types = match self {
-            TableFunction::GenerateSeries(typ @ (Type::Timestamp | Type::TimestampTz)) => vec![typ.clone(), typ.clone(), Type::Interval],
+            TableFunction::GenerateSeries(typ @ (Type::Timestamp | Type::TimestampTz)) => {
+                vec![typ.clone(), typ.clone(), Type::Interval]
+            }
             TableFunction::GenerateSeries(typ) => vec![typ.clone(), typ.clone(), typ.clone()],
             TableFunction::GenerateSubscripts => vec![Type::AnyArray, Type::Int4, Type::Bool],
             TableFunction::Unnest(element) => vec![Type::Array(Box::new(element.clone()))],
-            TableFunction::RegexpSplitToTable | TableFunction::StringToTable => vec![Type::Text, Type::Text, Type::Text],
+            TableFunction::RegexpSplitToTable | TableFunction::StringToTable => {
+                vec![Type::Text, Type::Text, Type::Text]
+            }
             TableFunction::JsonbArrayElements { .. } | TableFunction::JsonbEach { .. } | TableFunction::JsonbObjectKeys => vec![Type::Jsonb],
             TableFunction::Repeat | TableFunction::AssertOneRow => vec![Type::Int8],
             TableFunction::WithOrdinality(function) => return function.arguments(count),
@@ -114,7 +124,9 @@ pub fn lookup(name: &str, arguments: &[Type]) -> Option<TableFunction> {
     let function = match name {
         "generate_series" => TableFunction::GenerateSeries(series_type(arguments)?),
         "generate_subscripts" => match arguments {
-            [Type::Array(_), Type::Int2 | Type::Int4 | Type::Unknown, rest @ ..] if matches!(rest, [] | [Type::Bool]) => TableFunction::GenerateSubscripts,
+            [Type::Array(_), Type::Int2 | Type::Int4 | Type::Unknown] | [Type::Array(_), Type::Int2 | Type::Int4 | Type::Unknown, Type::Bool] => {
+                TableFunction::GenerateSubscripts
+            }
             _ => return None,
         },
         "unnest" => match arguments {

@@ -23,15 +23,29 @@ pub enum Accumulator {
     Zero,
     /// Rows, or rows whose argument is not NULL.
     Count(i64),
-    Bool { trues: i64, falses: i64 },
+    Bool {
+        trues: i64,
+        falses: i64,
+    },
     /// Of int2, int4 and int8; modulo 2^128, which no table reaches.
-    SumInteger { count: i64, sum: Wide },
+    SumInteger {
+        count: i64,
+        sum: Wide,
+    },
     /// Numerics of one scale whose sum fits: what almost every column of decimals is.
-    SumNumeric { scale: u16, count: i64, sum: Wide },
+    SumNumeric {
+        scale: u16,
+        count: i64,
+        sum: Wide,
+    },
     /// Any other numerics.
     SumNumericWide(Box<NumericSum>),
     /// Finite floats, exactly: `mantissa * 2^exponent`, the mantissa odd or zero.
-    SumFloat { exponent: i16, count: i64, mantissa: Wide },
+    SumFloat {
+        exponent: i16,
+        count: i64,
+        mantissa: Wide,
+    },
     /// Any other floats.
     SumFloatWide(Box<FloatSum>),
     SumInterval(Box<IntervalSum>),
@@ -188,9 +202,7 @@ impl Accumulator {
             Zero => return Zero,
             Count(count) => Count(count.wrapping_mul(factor)),
             Bool { trues, falses } => Bool { trues: trues.wrapping_mul(factor), falses: falses.wrapping_mul(factor) },
-            SumInteger { count, sum } => {
-                SumInteger { count: count.wrapping_mul(factor), sum: Wide::new(sum.get().wrapping_mul(i128::from(factor))) }
-            }
+            SumInteger { count, sum } => SumInteger { count: count.wrapping_mul(factor), sum: Wide::new(sum.get().wrapping_mul(i128::from(factor))) },
             SumInterval(interval) => SumInterval(Box::new(IntervalSum {
                 count: interval.count.wrapping_mul(factor),
                 months: interval.months.wrapping_mul(factor),
@@ -250,7 +262,9 @@ impl Accumulator {
     fn into_numeric_sum(self) -> NumericSum {
         match self {
             Accumulator::SumNumericWide(sum) => *sum,
-            Accumulator::SumNumeric { scale, count, sum } => NumericSum { specials: Specials::default(), scales: vec![(scale, count, BigInt::from(sum.get()))] },
+            Accumulator::SumNumeric { scale, count, sum } => {
+                NumericSum { specials: Specials::default(), scales: vec![(scale, count, BigInt::from(sum.get()))] }
+            }
             _ => NumericSum::default(),
         }
     }
@@ -272,7 +286,9 @@ impl Accumulator {
             Zero => return,
             Count(0) | Bool { trues: 0, falses: 0 } => Zero,
             SumInteger { count: 0, sum } | SumNumeric { count: 0, sum, .. } | SumFloat { count: 0, mantissa: sum, .. } if sum.get() == 0 => Zero,
-            Count(_) | Bool { .. } | SumInteger { .. } | SumNumeric { .. } | SumFloat { .. } => return,
+            Count(_) | Bool { .. } | SumInteger { .. } | SumNumeric { .. } | SumFloat { .. } => {
+                return;
+            }
             SumInterval(interval) if **interval == IntervalSum::default() => Zero,
             SumInterval(_) => return,
             SumNumericWide(sum) => match &sum.scales[..] {
@@ -311,7 +327,11 @@ impl AggregateEntry {
                 SumFloat { exponent: exponent as i16, count: diff, mantissa: Wide::new(mantissa) }
             } else {
                 let count = |is: bool| if is { diff } else { 0 };
-                let specials = Specials { nan: count(value.is_nan()), infinity: count(value == f64::INFINITY), negative_infinity: count(value == f64::NEG_INFINITY) };
+                let specials = Specials {
+                    nan: count(value.is_nan()),
+                    infinity: count(value == f64::INFINITY),
+                    negative_infinity: count(value == f64::NEG_INFINITY),
+                };
                 SumFloatWide(Box::new(FloatSum { specials, ..FloatSum::default() }))
             }
         };
@@ -422,7 +442,9 @@ impl AggregateEntry {
             Special::NegativeInfinity => f64::NEG_INFINITY,
         });
         let overflow = || EvalError::new(repr::SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
-        let finite = |value: f64| if value.is_finite() { Ok(value) } else { Err(overflow()) };
+        let finite = |value: f64| {
+            if value.is_finite() { Ok(value) } else { Err(overflow()) }
+        };
         if self.result == Type::Float4 {
             let value = match special {
                 Some(special) => special as f32,
@@ -442,7 +464,11 @@ impl AggregateEntry {
             return Ok(Datum::Null);
         }
         let interval = (|| {
-            Some(Interval { months: i32::try_from(sum.months).ok()?, days: i32::try_from(sum.days).ok()?, micros: i64::try_from(sum.micros.get()).ok()? })
+            Some(Interval {
+                months: i32::try_from(sum.months).ok()?,
+                days: i32::try_from(sum.days).ok()?,
+                micros: i64::try_from(sum.micros.get()).ok()?,
+            })
         })();
         let interval = interval.ok_or_else(|| EvalError::new(repr::SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"))?;
         Ok(Datum::Interval(if self.kind == AggregateKind::Average { divide_interval(&interval, sum.count) } else { interval }))

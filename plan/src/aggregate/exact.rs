@@ -171,7 +171,19 @@ mod tests {
 
     #[test]
     fn floats_come_back() {
-        let values = [1.0, -1.5, 0.1, f64::MAX, f64::MIN_POSITIVE, f64::from_bits(1), -f64::from_bits(0xF_FFFF_FFFF_FFFF), 1e308, 3e-310, 0.0, 2f64.powi(1000)];
+        let values = [
+            1.0,
+            -1.5,
+            0.1,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            f64::from_bits(1),
+            -f64::from_bits(0xF_FFFF_FFFF_FFFF),
+            1e308,
+            3e-310,
+            0.0,
+            2f64.powi(1000),
+        ];
         for value in values {
             let (mantissa, exponent) = dyadic(value);
             assert_eq!(nearest_f64(&BigInt::from(mantissa), exponent), value, "{value:e}");

@@ -10,8 +10,19 @@ pub const RESULT_BYTES_MAX: usize = 1 << 30;
 
 impl Aggregate {
     /// What the aggregate needs from a row, in the order [`finish_recomputed`] expects: the arguments, the sort keys, the filter if there is one.
+    ///
+    /// What could fail is computed only for the rows the filter keeps, as in Postgres: `sum(1 / x) FILTER (WHERE x <> 0)` never divides by zero.
     pub fn inputs(&self) -> Vec<Scalar> {
-        self.arguments.iter().chain(self.order.iter().map(|(scalar, _)| scalar)).chain(&self.filter).cloned().collect()
+        let guarded = |scalar: &Scalar| match &self.filter {
+            Some(filter) if scalar.can_fail() => Scalar::If {
+                condition: Box::new(filter.clone()),
+                then: Box::new(scalar.clone()),
+                otherwise: Box::new(Scalar::null(scalar.column_type(&[]).scalar)),
+            },
+            _ => scalar.clone(),
+        };
+        let keys = self.order.iter().map(|(scalar, _)| scalar);
+        self.arguments.iter().chain(keys).map(guarded).chain(self.filter.clone()).collect()
     }
 }
 
@@ -19,11 +30,7 @@ impl Aggregate {
 ///
 /// Without ORDER BY the values are taken in the order of their bytes, so that the result does not depend on how the rows came. Rows with a
 /// multiplicity below 1 are as if they were not there: they are in the middle of an update.
-pub fn finish_recomputed<'a>(
-    aggregate: &Aggregate,
-    rows: impl IntoIterator<Item = (&'a [u8], Diff)>,
-    out: &mut RowBuilder,
-) -> Result<(), EvalError> {
+pub fn finish_recomputed<'a>(aggregate: &Aggregate, rows: impl IntoIterator<Item = (&'a [u8], Diff)>, out: &mut RowBuilder) -> Result<(), EvalError> {
     let entry = aggregate.function.0;
     let mut fold = Fold::new(entry);
     // Sums and extrema do not care about order.
@@ -83,7 +90,11 @@ fn split<'a>(aggregate: &Aggregate, row: &'a [u8], key: Option<&mut RowBuilder>)
 /// Appends a sort key under which values SQL calls equal are equal.
 pub fn push_sort_key(out: &mut RowBuilder, datum: Datum<'_>, direction: repr::SortDirection) {
     match datum {
-        Datum::Float4(_) | Datum::Float8(_) | Datum::Numeric(_) | Datum::Interval(_) | Datum::Jsonb(_) | Datum::Array(_) | Datum::Record(_) => {
+        // The common ones without a detour over bytes: zero has one sign, a number one scale.
+        Datum::Float4(value) => out.push_sort_key(Datum::Float4(value + 0.0), direction),
+        Datum::Float8(value) => out.push_sort_key(Datum::Float8(value + 0.0), direction),
+        Datum::Numeric(value) => out.push_sort_key(Datum::Numeric(value.canonical()), direction),
+        Datum::Interval(_) | Datum::Jsonb(_) | Datum::Array(_) | Datum::Record(_) => {
             let mut canonical = RowBuilder::new();
             canonical.push_canonical(datum);
             if let Some(datum) = RowRef::new(canonical.as_bytes()).iter().next() {
@@ -122,7 +133,9 @@ impl<'a> Fold<'a> {
         match self {
             Fold::Sum(accumulator) => entry.accumulate_into(accumulator, &datums.next().unwrap_or(Datum::Null), diff),
             Fold::Extremum(best) => {
-                let Some(datum) = datums.next_encoded() else { return Ok(()) };
+                let Some(datum) = datums.next_encoded() else {
+                    return Ok(());
+                };
                 if is_better(entry.kind, datum, *best) {
                     *best = Some(datum);
                 }
@@ -158,7 +171,9 @@ impl<'a> Fold<'a> {
                 }
             }
             Fold::Array(array, bytes) => {
-                let Some(datum) = datums.next_encoded() else { return Ok(()) };
+                let Some(datum) = datums.next_encoded() else {
+                    return Ok(());
+                };
                 let array = array.get_or_insert_default();
                 for _ in 0..diff {
                     *bytes += datum.len();

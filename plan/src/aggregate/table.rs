@@ -72,8 +72,8 @@ fn entries() -> Vec<AggregateEntry> {
         (Type::Interval, Type::Interval, Type::Interval),
     ];
     for (argument, sum, average) in &sums {
-        add("sum", &[argument.clone()], sum.clone(), Accumulable, Sum, "The sum of the values that are not NULL.");
-        add("avg", &[argument.clone()], average.clone(), Accumulable, Average, "The mean of the values that are not NULL.");
+        add("sum", std::slice::from_ref(argument), sum.clone(), Accumulable, Sum, "The sum of the values that are not NULL.");
+        add("avg", std::slice::from_ref(argument), average.clone(), Accumulable, Average, "The mean of the values that are not NULL.");
     }
     for typ in ORDERED.into_iter().chain([Type::AnyArray]) {
         add("min", std::slice::from_ref(&typ), typ.clone(), Extremum, Minimum, "The smallest of the values that are not NULL.");

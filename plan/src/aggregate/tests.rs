@@ -53,7 +53,12 @@ fn results_are_postgres() {
         ("sum", Type::Numeric, "Infinity -Infinity", "NaN"),
         ("avg", Type::Numeric, "1.5 2.5 3", "2.3333333333333333"),
         ("avg", Type::Numeric, "-Infinity 1", "-Infinity"),
-        ("sum", Type::Numeric, "170141183460469231731687303715884105727 170141183460469231731687303715884105727 0.5", "340282366920938463463374607431768211454.5"),
+        (
+            "sum",
+            Type::Numeric,
+            "170141183460469231731687303715884105727 170141183460469231731687303715884105727 0.5",
+            "340282366920938463463374607431768211454.5",
+        ),
         ("sum", Type::Float4, "0.1 0.2", "0.3"),
         ("sum", Type::Float4, "3e38 3e38", "value out of range: overflow"),
         ("sum", Type::Float8, "0.5 0.25", "0.75"),
@@ -104,7 +109,9 @@ fn random_values(typ: &Type) -> Vec<&'static str> {
         Type::Int2 => vec!["1", "-32768", "32767", "NULL"],
         Type::Int4 => vec!["1", "-2147483648", "2147483647", "NULL"],
         Type::Int8 => vec!["1", "-9223372036854775808", "9223372036854775807", "NULL"],
-        Type::Numeric => vec!["1", "1.50", "-0.000001", "NaN", "Infinity", "-Infinity", "1e60", "-1e60", "99999999999999999999999999999999999999", "0.00", "NULL"],
+        Type::Numeric => {
+            vec!["1", "1.50", "-0.000001", "NaN", "Infinity", "-Infinity", "1e60", "-1e60", "99999999999999999999999999999999999999", "0.00", "NULL"]
+        }
         Type::Float4 => vec!["1", "0.1", "-3e38", "1e-45", "NaN", "Infinity", "NULL", "-0"],
         Type::Float8 => vec!["1", "0.1", "-1e308", "5e-324", "NaN", "-Infinity", "1e300", "-1e-300", "NULL"],
         Type::Bool => vec!["t", "f", "NULL"],
@@ -125,7 +132,8 @@ fn states_form_a_commutative_group() {
         };
         let values: Vec<Row> = random_values(&typ).into_iter().map(|text_value| value(text_value, &typ)).collect();
         for round in 0..200 {
-            let mut changes: Vec<(usize, i64)> = (0..random.below(12)).map(|_| (random.below(values.len() as u64) as usize, random.below(7) as i64 - 3)).collect();
+            let mut changes: Vec<(usize, i64)> =
+                (0..random.below(12)).map(|_| (random.below(values.len() as u64) as usize, random.below(7) as i64 - 3)).collect();
             let mut forward = Accumulator::Zero;
             let mut counts = vec![0; values.len()];
             for &(value, diff) in &changes {

@@ -23,7 +23,8 @@ pub fn fuse(plan: &Plan) -> Fused<'_> {
         }
         Plan::Map { input, scalars } => {
             let mut fused = fuse(input);
-            let mut next = fused.input.arity() + fused.steps.iter().map(|step| if let Step::Map(scalars) = step { scalars.len() } else { 0 }).sum::<usize>();
+            let mut next =
+                fused.input.arity() + fused.steps.iter().map(|step| if let Step::Map(scalars) = step { scalars.len() } else { 0 }).sum::<usize>();
             let mut mapped = Vec::with_capacity(scalars.len());
             for scalar in scalars {
                 mapped.push(fused.over_chain(scalar));
@@ -58,7 +59,9 @@ impl Fused<'_> {
     }
     /// The chain neither computes nor drops nor moves anything.
     pub fn is_identity(&self) -> bool {
-        self.steps.is_empty() && self.outputs.len() == self.input.arity() && self.outputs.iter().enumerate().all(|(position, &output)| position == output)
+        self.steps.is_empty()
+            && self.outputs.len() == self.input.arity()
+            && self.outputs.iter().enumerate().all(|(position, &output)| position == output)
     }
     /// No mapped column can fail. Then it makes no difference which of them are computed.
     pub fn maps_cannot_fail(&self) -> bool {

@@ -37,9 +37,7 @@ impl<'a> Guard<'a> {
     #[cold]
     pub fn check_cancelled(&self) -> Result<(), EvalError> {
         match &self.context.cancelled {
-            Some(cancelled) if cancelled.load(Ordering::Relaxed) => {
-                Err(EvalError::new(QUERY_CANCELED, "canceling statement due to user request"))
-            }
+            Some(cancelled) if cancelled.load(Ordering::Relaxed) => Err(EvalError::new(QUERY_CANCELED, "canceling statement due to user request")),
             _ => Ok(()),
         }
     }

@@ -62,7 +62,9 @@ impl Join {
     }
 
     pub fn run(&mut self, env: &Env<'_>, sink: Sink<'_>) -> Result<bool, EvalError> {
-        let Some((streamed, built)) = self.inputs.split_first_mut() else { return sink(&[], 1) };
+        let Some((streamed, built)) = self.inputs.split_first_mut() else {
+            return sink(&[], 1);
+        };
         let mut tables = Vec::with_capacity(built.len());
         for input in built.iter_mut() {
             tables.push(input.build(env)?);
@@ -79,7 +81,9 @@ impl Join {
         source.run(env, &mut |row, diff| {
             let mut start = 0;
             for class in classes.iter() {
-                let Some(end) = first_member(row, start, class.members) else { return Ok(true) };
+                let Some(end) = first_member(row, start, class.members) else {
+                    return Ok(true);
+                };
                 prober.classes[class.class] = Piece { level: 0, start, end };
                 start += prefix_length(&row[start..], class.members);
             }
@@ -153,7 +157,9 @@ struct Prober<'t, 'a> {
 impl Prober<'_, '_> {
     fn probe(&mut self, level: usize, streamed: &[u8], diff: Diff, env: &Env<'_>, sink: Sink<'_>) -> Result<bool, EvalError> {
         let tables = self.tables;
-        let bytes = |piece: Piece| if piece.level == 0 { &streamed[piece.start..piece.end] } else { &tables[piece.level - 1].bytes[piece.start..piece.end] };
+        let bytes = |piece: Piece| {
+            if piece.level == 0 { &streamed[piece.start..piece.end] } else { &tables[piece.level - 1].bytes[piece.start..piece.end] }
+        };
         let Some(table) = tables.get(level - 1) else {
             self.out.clear();
             for part in &self.parts {

@@ -1,6 +1,7 @@
 //! A transform with the multiplicities of its rows, and parameters that can change from run to run.
 
 use super::Context;
+use super::node::Sink;
 use crate::Scalar;
 use crate::vector::{Step, Transform};
 use repr::{ColumnType, Diff, EvalError, Row, RowBuilder, SqlState};
@@ -60,7 +61,9 @@ impl Mapper {
         if !used.is_empty() {
             let (arity, added) = (input.len(), used.len());
             // Parameters stand between the input's columns and the mapped ones.
-            let moved = |column: usize| if column < arity { column } else { column + added };
+            let moved = |column: usize| {
+                if column < arity { column } else { column + added }
+            };
             for step in &mut steps {
                 let (Step::Map(scalars) | Step::Filter(scalars)) = step;
                 for scalar in scalars {
@@ -73,7 +76,12 @@ impl Mapper {
             outputs.iter_mut().for_each(|output| *output = moved(*output));
             types.extend(used.iter().map(|(_, column_type)| column_type.clone().nullable(true)));
         }
-        Mapper { transform: Transform::new(&types, &steps, &outputs, context), diffs: Vec::new(), batch_rows: BATCH_ROWS_FIRST, parameters: Parameters { used, ..Parameters::default() } }
+        Mapper {
+            transform: Transform::new(&types, &steps, &outputs, context),
+            diffs: Vec::new(),
+            batch_rows: BATCH_ROWS_FIRST,
+            parameters: Parameters { used, ..Parameters::default() },
+        }
     }
 
     /// Sets the parameters it uses.
@@ -92,7 +100,7 @@ impl Mapper {
 
     /// Adds a row; runs the batch when it is full.
     #[inline]
-    pub fn push(&mut self, row: &[u8], diff: Diff, emit: &mut dyn FnMut(&[u8], Diff) -> Result<bool, EvalError>) -> Result<bool, EvalError> {
+    pub fn push(&mut self, row: &[u8], diff: Diff, emit: Sink<'_>) -> Result<bool, EvalError> {
         if self.parameters.used.is_empty() {
             self.transform.push(row);
         } else {
@@ -109,7 +117,7 @@ impl Mapper {
     }
 
     /// Runs what is left of the batch. False: the receiver wants no more.
-    pub fn flush(&mut self, emit: &mut dyn FnMut(&[u8], Diff) -> Result<bool, EvalError>) -> Result<bool, EvalError> {
+    pub fn flush(&mut self, emit: Sink<'_>) -> Result<bool, EvalError> {
         let mut result = Ok(true);
         let diffs = &self.diffs;
         self.transform.flush(&mut |position, row| {

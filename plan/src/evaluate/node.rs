@@ -31,8 +31,16 @@ pub enum Node {
     Lookup(Lookup),
     Range(Range),
     Local(usize),
-    Let { slot: usize, value: Box<Node>, body: Box<Node> },
-    LetRec { bindings: Vec<(usize, Node)>, limit: Option<u64>, body: Box<Node> },
+    Let {
+        slot: usize,
+        value: Box<Node>,
+        body: Box<Node>,
+    },
+    LetRec {
+        bindings: Vec<(usize, Node)>,
+        limit: Option<u64>,
+        body: Box<Node>,
+    },
     Source(Box<Source>),
     FlatMap(Box<FlatMap>),
     Join(Box<Join>),
@@ -41,7 +49,10 @@ pub enum Node {
     Window(Box<Window>),
     Negate(Box<Node>),
     /// Rows with the sum of their multiplicities where that is positive or, without the flag, not zero.
-    Consolidate { input: Box<Node>, positive: bool },
+    Consolidate {
+        input: Box<Node>,
+        positive: bool,
+    },
     Union(Vec<Node>),
 }
 
@@ -256,7 +267,9 @@ impl Range {
         /// Greater than every key that starts with the bytes before it: no datum starts with it.
         const AFTER: u8 = 0xFF;
         let bound = |bound: &Option<(Constants, bool)>, after_when_inclusive: bool| -> Result<Option<Option<Vec<u8>>>, EvalError> {
-            let Some((values, inclusive)) = bound else { return Ok(Some(None)) };
+            let Some((values, inclusive)) = bound else {
+                return Ok(Some(None));
+            };
             let values = values.value()?;
             // Nothing compares with NULL.
             if values.iter().any(|datum| datum.is_null()) {
@@ -268,7 +281,9 @@ impl Range {
             }
             Ok(Some(Some(bytes)))
         };
-        let (Some(lower), Some(upper)) = (bound(&self.lower, false)?, bound(&self.upper, true)?) else { return Ok(true) };
+        let (Some(lower), Some(upper)) = (bound(&self.lower, false)?, bound(&self.upper, true)?) else {
+            return Ok(true);
+        };
         from_input(env, sink, |visit| env.inputs.range(self.id, self.index, lower.as_deref(), upper.as_deref(), self.descending, visit))
     }
 }

@@ -110,7 +110,9 @@ impl Preparer<'_> {
                     keys: keys.iter().map(|key| Constants::new(key, self.context)).collect(),
                 }),
                 Access::Range { index, lower, upper, descending } => {
-                    let bound = |bound: &Option<(Vec<Scalar>, bool)>| bound.as_ref().map(|(values, inclusive)| (Constants::new(values, self.context), *inclusive));
+                    let bound = |bound: &Option<(Vec<Scalar>, bool)>| {
+                        bound.as_ref().map(|(values, inclusive)| (Constants::new(values, self.context), *inclusive))
+                    };
                     Node::Range(Range { id: *id, index: *index, lower: bound(lower), upper: bound(upper), descending: *descending })
                 }
             },
@@ -120,7 +122,7 @@ impl Preparer<'_> {
                 let may_be_negative = self.may_be_negative(value);
                 self.locals.insert(*id, Local { slot, may_be_negative });
                 let body = self.node(body);
-                if self.uses.get(id).is_none() {
+                if !self.uses.contains_key(id) {
                     return body;
                 }
                 Node::Let { slot, value: Box::new(self.node(value)), body: Box::new(body) }
@@ -159,10 +161,19 @@ impl Preparer<'_> {
                 let source = Source { input: self.positive(input), mapper: None };
                 let limit = limit.as_ref().map(|limit| Constants::new(std::slice::from_ref(limit), self.context));
                 let ordered = if group.is_empty() { ordered_input(input, order) } else { None };
-                Node::TopK(Box::new(TopK { source, group: group.clone(), order: order.clone(), limit, offset: *offset, with_ties: *with_ties, ordered }))
+                Node::TopK(Box::new(TopK {
+                    source,
+                    group: group.clone(),
+                    order: order.clone(),
+                    limit,
+                    offset: *offset,
+                    with_ties: *with_ties,
+                    ordered,
+                }))
             }
             Plan::Window { input, expressions } => {
-                let scalars: Vec<Scalar> = expressions.iter().flat_map(|expression| expression.partition.iter().cloned().chain(expression.inputs())).collect();
+                let scalars: Vec<Scalar> =
+                    expressions.iter().flat_map(|expression| expression.partition.iter().cloned().chain(expression.inputs())).collect();
                 let source = self.select(input, &scalars, true, true);
                 Node::Window(Box::new(Window::new(source, expressions, self.context)))
             }
@@ -269,15 +280,30 @@ impl Preparer<'_> {
 
     /// Whether a row of the plan may come with a negative multiplicity, before what belongs to it has been added up.
     fn may_be_negative(&self, plan: &Plan) -> bool {
+        self.may_be_negative_under(plan, &mut Vec::new())
+    }
+
+    /// `bindings` are those inside the plan that have been seen on the way down.
+    fn may_be_negative_under(&self, plan: &Plan, bindings: &mut Vec<(LocalId, bool)>) -> bool {
         match plan {
             Plan::Constant { rows, .. } => rows.as_ref().is_ok_and(|rows| rows.iter().any(|(_, diff)| *diff < 0)),
             Plan::Get { id: Id::Global(_), .. } => false,
-            Plan::Get { id: Id::Local(id), .. } => self.locals.get(id).is_none_or(|local| local.may_be_negative),
+            Plan::Get { id: Id::Local(id), .. } => match bindings.iter().rev().find(|(binding, _)| binding == id) {
+                Some((_, negative)) => *negative,
+                None => self.locals.get(id).is_none_or(|local| local.may_be_negative),
+            },
+            Plan::Let { id, value, body } => {
+                let negative = self.may_be_negative_under(value, bindings);
+                bindings.push((*id, negative));
+                let negative = self.may_be_negative_under(body, bindings);
+                bindings.pop();
+                negative
+            }
             Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. } => false,
-            Plan::Negate { .. } | Plan::LetRec { .. } | Plan::Let { .. } => true,
+            Plan::Negate { .. } | Plan::LetRec { .. } => true,
             _ => {
                 let mut negative = false;
-                plan.for_each_child(&mut |child| negative |= self.may_be_negative(child));
+                plan.for_each_child(&mut |child| negative = negative || self.may_be_negative_under(child, bindings));
                 negative
             }
         }
@@ -313,7 +339,8 @@ fn join_order(inputs: &[Plan], members: &[HashMap<usize, Vec<Scalar>>], implemen
     let mut order: Vec<usize> = largest.into_iter().collect();
     remaining.retain(|position| *position < inputs.len() && !order.contains(position));
     while let Some(&first) = remaining.first() {
-        let connected = |candidate: &usize| members.iter().any(|class| class.contains_key(candidate) && order.iter().any(|joined| class.contains_key(joined)));
+        let connected =
+            |candidate: &usize| members.iter().any(|class| class.contains_key(candidate) && order.iter().any(|joined| class.contains_key(joined)));
         let next = remaining.iter().copied().find(connected).unwrap_or(first);
         order.push(next);
         remaining.retain(|position| *position != next);
@@ -324,7 +351,9 @@ fn join_order(inputs: &[Plan], members: &[HashMap<usize, Vec<Scalar>>], implemen
 /// Whether the input of a TopK comes from a range of an index in one direction, through a chain that cannot fail and leaves the sort columns as they are.
 fn ordered_input(input: &Plan, order: &[ColumnOrder]) -> Option<OrderedInput> {
     let fused = fuse(input);
-    let Plan::Get { id: Id::Global(id), access: Access::Range { index, descending, .. }, types } = fused.input else { return None };
+    let Plan::Get { id: Id::Global(id), access: Access::Range { index, descending, .. }, types } = fused.input else {
+        return None;
+    };
     if !fused.cannot_fail() {
         return None;
     }

@@ -112,8 +112,12 @@ impl TopK {
             {
                 match group.heap.peek() {
                     // Whatever comes after it in an ordered input is even greater.
-                    Some(greatest) if sort_key.as_bytes() > greatest.key.as_bytes() => return Ok(!ordered),
-                    Some(greatest) if (sort_key.as_bytes(), row) >= (greatest.key.as_bytes(), greatest.row.as_bytes()) => return Ok(true),
+                    Some(greatest) if sort_key.as_bytes() > greatest.key.as_bytes() => {
+                        return Ok(!ordered);
+                    }
+                    Some(greatest) if (sort_key.as_bytes(), row) >= (greatest.key.as_bytes(), greatest.row.as_bytes()) => {
+                        return Ok(true);
+                    }
                     Some(_) => {}
                     None => return Ok(!ordered),
                 }

@@ -3,11 +3,11 @@
 //! [`PreparedWindow`] is one window expression over one partition, a pure function that both interpreters use; `Window` is the one-shot operator
 //! around it. Where SQL leaves the order of rows open (ties in ORDER BY), rows are taken in the order of their bytes.
 
+use super::Context;
 use super::guard::{Charge, Kept};
 use super::hash::KeyTable;
 use super::mapper::Constants;
 use super::node::{Env, Sink, Source, prefix_length};
-use super::Context;
 use crate::aggregate::{Aggregate, Fold, Strategy, finish_recomputed, push_sort_key};
 use crate::relation::{FrameBound, FrameExclusion, FrameUnits, WindowExpression, WindowFunction};
 use crate::table_function::add_interval;
@@ -23,7 +23,9 @@ const NULL_VALUE_NOT_ALLOWED: SqlState = SqlState(*b"22004");
 impl WindowExpression {
     /// The aggregate of an aggregate window function: arguments and filter may be written on either.
     fn aggregate(&self) -> Option<Aggregate> {
-        let WindowFunction::Aggregate(aggregate) = &self.function else { return None };
+        let WindowFunction::Aggregate(aggregate) = &self.function else {
+            return None;
+        };
         let mut aggregate = aggregate.clone();
         if aggregate.arguments.is_empty() {
             aggregate.arguments = self.arguments.clone();
@@ -86,7 +88,8 @@ impl PreparedWindow {
                 // ROWS and GROUPS count in bigint.
                 let counted = expression.frame.units != FrameUnits::Range && scalar.column_type(&[]).scalar != Type::Int8;
                 let column_type = ColumnType::new(Type::Int8);
-                let scalar = if counted { Scalar::Cast { input: Box::new(scalar.clone()), kind: CastKind::Implicit, column_type } } else { scalar.clone() };
+                let scalar =
+                    if counted { Scalar::Cast { input: Box::new(scalar.clone()), kind: CastKind::Implicit, column_type } } else { scalar.clone() };
                 Some(Constants::new(&[scalar], context))
             }
             _ => None,
@@ -110,8 +113,12 @@ impl PreparedWindow {
         let (positions, partition) = self.sort(rows);
         let mut out = RowBuilder::new();
         match (&self.aggregate, &self.expression.function) {
-            (Some(aggregate), _) => return self.compute_aggregate(aggregate, &partition, &mut |row, datum| emit(positions[row], datum)),
-            (None, WindowFunction::Ntile) => return compute_ntile(&partition, &mut |row, datum| emit(positions[row], datum)),
+            (Some(aggregate), _) => {
+                return self.compute_aggregate(aggregate, &partition, &mut |row, datum| emit(positions[row], datum));
+            }
+            (None, WindowFunction::Ntile) => {
+                return compute_ntile(&partition, &mut |row, datum| emit(positions[row], datum));
+            }
             _ => {}
         }
         for row in 0..partition.len() {
@@ -133,7 +140,12 @@ impl PreparedWindow {
             sorted.push((key.finish(), row.row, position));
         }
         sorted.sort_unstable();
-        let mut partition = Partition { order: Vec::with_capacity(rows.len()), arguments: Vec::with_capacity(rows.len()), group: Vec::new(), group_starts: Vec::new() };
+        let mut partition = Partition {
+            order: Vec::with_capacity(rows.len()),
+            arguments: Vec::with_capacity(rows.len()),
+            group: Vec::new(),
+            group_starts: Vec::new(),
+        };
         for (position, (key, _, original)) in sorted.iter().enumerate() {
             let inputs = rows[*original].inputs;
             partition.order.push(RowRef::new(inputs).iter().take(order.len()).collect());
@@ -158,7 +170,9 @@ impl PreparedWindow {
             WindowFunction::CumeDist => out.push(Datum::Float8(partition.peers(row).1 as f64 / count as f64)),
             WindowFunction::Lag => self.shifted(row, partition, -1, out),
             WindowFunction::Lead => self.shifted(row, partition, 1, out),
-            WindowFunction::FirstValue => self.value_in_frame(self.frame(row, partition)?.into_iter().flat_map(|(start, end)| start..end), 1, partition, out),
+            WindowFunction::FirstValue => {
+                self.value_in_frame(self.frame(row, partition)?.into_iter().flat_map(|(start, end)| start..end), 1, partition, out)
+            }
             WindowFunction::LastValue => {
                 self.value_in_frame(self.frame(row, partition)?.into_iter().rev().flat_map(|(start, end)| (start..end).rev()), 1, partition, out)
             }
@@ -167,9 +181,12 @@ impl PreparedWindow {
                 Some(position) if position <= 0 => {
                     return Err(EvalError::new(INVALID_ARGUMENT_FOR_NTH_VALUE, "argument of nth_value must be greater than zero"));
                 }
-                Some(position) => {
-                    self.value_in_frame(self.frame(row, partition)?.into_iter().flat_map(|(start, end)| start..end), position as usize, partition, out)
-                }
+                Some(position) => self.value_in_frame(
+                    self.frame(row, partition)?.into_iter().flat_map(|(start, end)| start..end),
+                    position as usize,
+                    partition,
+                    out,
+                ),
             },
             WindowFunction::Ntile | WindowFunction::Aggregate(_) => out.push(Datum::Null),
         }
@@ -180,7 +197,9 @@ impl PreparedWindow {
     fn shifted(&self, row: usize, partition: &Partition<'_>, direction: i64, out: &mut RowBuilder) {
         let arguments = RowRef::new(partition.arguments[row]).iter().count();
         let offset = if arguments > 1 { integer(partition.argument(row, 1)) } else { Some(1) };
-        let Some(offset) = offset else { return out.push(Datum::Null) };
+        let Some(offset) = offset else {
+            return out.push(Datum::Null);
+        };
         let target = if self.expression.ignore_nulls && offset != 0 {
             let (step, mut remaining) = (direction * offset.signum(), offset.unsigned_abs());
             let mut position = row as i64;
@@ -295,7 +314,14 @@ impl PreparedWindow {
     }
 
     /// The first row of the frame, or the row after its last one.
-    fn bound(&self, bound: &FrameBound, offset: Option<&Constants>, is_start: bool, row: usize, partition: &Partition<'_>) -> Result<usize, EvalError> {
+    fn bound(
+        &self,
+        bound: &FrameBound,
+        offset: Option<&Constants>,
+        is_start: bool,
+        row: usize,
+        partition: &Partition<'_>,
+    ) -> Result<usize, EvalError> {
         let count = partition.len();
         let preceding = match bound {
             FrameBound::UnboundedPreceding => return Ok(0),
@@ -310,15 +336,20 @@ impl PreparedWindow {
         let which = if is_start { "starting" } else { "ending" };
         let value = offset.map(Constants::value).transpose()?;
         let value = match value.and_then(|value| value.get(0)) {
-            None | Some(Datum::Null) => return Err(EvalError::new(NULL_VALUE_NOT_ALLOWED, format!("frame {which} offset must not be null"))),
+            None | Some(Datum::Null) => {
+                return Err(EvalError::new(NULL_VALUE_NOT_ALLOWED, format!("frame {which} offset must not be null")));
+            }
             Some(value) => value,
         };
         if self.expression.frame.units == FrameUnits::Range {
             return self.range_bound(value, preceding, is_start, row, partition);
         }
         let offset = integer(value).and_then(|offset| usize::try_from(offset).ok());
-        let offset = offset.ok_or_else(|| EvalError::new(INVALID_PRECEDING_OR_FOLLOWING_SIZE, format!("frame {which} offset must not be negative")))?;
-        let moved = |from: usize| if preceding { from.checked_sub(offset) } else { from.checked_add(offset) };
+        let offset =
+            offset.ok_or_else(|| EvalError::new(INVALID_PRECEDING_OR_FOLLOWING_SIZE, format!("frame {which} offset must not be negative")))?;
+        let moved = |from: usize| {
+            if preceding { from.checked_sub(offset) } else { from.checked_add(offset) }
+        };
         if self.expression.frame.units == FrameUnits::Rows {
             // Before the first row a start is the first row and an end is nothing.
             return Ok(match moved(row) {
@@ -338,7 +369,8 @@ impl PreparedWindow {
 
     /// A bound so far in value from the row's: NULLs are as far from values as can be, and at no distance from each other.
     fn range_bound(&self, offset: Datum<'_>, preceding: bool, is_start: bool, row: usize, partition: &Partition<'_>) -> Result<usize, EvalError> {
-        let unsupported = || EvalError::new(SqlState::FEATURE_NOT_SUPPORTED, "RANGE with offset PRECEDING/FOLLOWING is not supported for these types");
+        let unsupported =
+            || EvalError::new(SqlState::FEATURE_NOT_SUPPORTED, "RANGE with offset PRECEDING/FOLLOWING is not supported for these types");
         let [(_, direction)] = &self.expression.order[..] else {
             return Err(EvalError::new(SqlState(*b"42P20"), "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column"));
         };
@@ -462,9 +494,7 @@ impl RangeValue {
             (RangeValue::Integer(left), RangeValue::Integer(right)) => left.cmp(right),
             (RangeValue::Numeric(left), RangeValue::Numeric(right)) => left.cmp(right),
             // NaN is the greatest and equal to itself.
-            (RangeValue::Float(left), RangeValue::Float(right)) => {
-                left.partial_cmp(right).unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
-            }
+            (RangeValue::Float(left), RangeValue::Float(right)) => left.partial_cmp(right).unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())),
             _ => Ordering::Equal,
         }
     }
@@ -498,11 +528,19 @@ fn shift(value: &Datum<'_>, offset: &Datum<'_>, subtract: bool) -> Option<RangeV
         (RangeValue::Integer(_), Datum::Timestamp(timestamp), Datum::Interval(interval)) => time(timestamp.0, interval),
         (RangeValue::Integer(_), Datum::TimestampTz(timestamp), Datum::Interval(interval)) => time(timestamp.0, interval),
         (RangeValue::Integer(micros), Datum::Date(_), Datum::Interval(interval)) => time(i64::try_from(micros).unwrap_or(i64::MAX), interval),
-        (RangeValue::Integer(micros), Datum::Time(_), Datum::Interval(interval)) => RangeValue::Integer(micros + i128::from(sign) * i128::from(interval.micros)),
-        (RangeValue::Integer(length), Datum::Interval(_), Datum::Interval(interval)) => RangeValue::Integer(length + i128::from(sign) * interval.length_micros()),
-        (RangeValue::Integer(number), Datum::Int2(_) | Datum::Int4(_) | Datum::Int8(_), _) => RangeValue::Integer(number + i128::from(sign) * i128::from(integer(offset.clone())?)),
+        (RangeValue::Integer(micros), Datum::Time(_), Datum::Interval(interval)) => {
+            RangeValue::Integer(micros + i128::from(sign) * i128::from(interval.micros))
+        }
+        (RangeValue::Integer(length), Datum::Interval(_), Datum::Interval(interval)) => {
+            RangeValue::Integer(length + i128::from(sign) * interval.length_micros())
+        }
+        (RangeValue::Integer(number), Datum::Int2(_) | Datum::Int4(_) | Datum::Int8(_), _) => {
+            RangeValue::Integer(number + i128::from(sign) * i128::from(integer(offset.clone())?))
+        }
         (RangeValue::Float(number), _, Datum::Float4(_) | Datum::Float8(_)) => {
-            let RangeValue::Float(offset) = RangeValue::new(offset)? else { return None };
+            let RangeValue::Float(offset) = RangeValue::new(offset)? else {
+                return None;
+            };
             let moved = number + f64::from(sign) * offset;
             // Infinity less infinity.
             RangeValue::Float(if moved.is_nan() { number } else { moved })

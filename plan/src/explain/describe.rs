@@ -110,7 +110,9 @@ pub fn describe(plan: &Plan, names: Names<'_>) -> Description {
             if !order.is_empty() {
                 attributes.push(named("order", order.iter().map(|order| format!("#{}{}", order.column, direction(order.direction))).collect()));
             }
-            attributes.extend(limit.as_ref().map(|limit| named("limit", vec![format!("{}{}", expression(limit), if *with_ties { " with ties" } else { "" })])));
+            attributes.extend(
+                limit.as_ref().map(|limit| named("limit", vec![format!("{}{}", expression(limit), if *with_ties { " with ties" } else { "" })])),
+            );
             if *offset > 0 {
                 attributes.push(named("offset", vec![offset.to_string()]));
             }
@@ -175,7 +177,9 @@ fn table_function(function: &TableFunction, arguments: &[Scalar]) -> String {
         TableFunction::JsonbObjectKeys => "jsonb_object_keys",
         TableFunction::Repeat => "repeat",
         TableFunction::AssertOneRow => "assert_one_row",
-        TableFunction::WithOrdinality(function) => return format!("{} WITH ORDINALITY", table_function(function, arguments)),
+        TableFunction::WithOrdinality(function) => {
+            return format!("{} WITH ORDINALITY", table_function(function, arguments));
+        }
     };
     format!("{name}{}", tuple(arguments))
 }

@@ -57,7 +57,11 @@ pub fn aggregate(aggregate: &Aggregate) -> String {
     if aggregate.distinct {
         out.push_str("DISTINCT ");
     }
-    out.push_str(&if aggregate.function.0.kind == crate::aggregate::AggregateKind::CountAll { "*".to_string() } else { list(&aggregate.arguments).join(", ") });
+    out.push_str(&if aggregate.function.0.kind == crate::aggregate::AggregateKind::CountAll {
+        "*".to_string()
+    } else {
+        list(&aggregate.arguments).join(", ")
+    });
     if !aggregate.order.is_empty() {
         out.push_str(" ORDER BY ");
         out.push_str(&order(&aggregate.order));
@@ -93,7 +97,8 @@ fn write(scalar: &Scalar, nested: bool, out: &mut String) {
             let typ = value_type(value);
             out.push_str(open);
             write(value, true, out);
-            let mut values: Vec<String> = list.iter().map(|row| datum(&row.get(0).unwrap_or(Datum::Null), typ.as_ref().unwrap_or(&guess(row)))).collect();
+            let mut values: Vec<String> =
+                list.iter().map(|row| datum(&row.get(0).unwrap_or(Datum::Null), typ.as_ref().unwrap_or(&guess(row)))).collect();
             if *has_null {
                 values.push("NULL".to_string());
             }

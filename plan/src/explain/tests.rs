@@ -32,7 +32,10 @@ fn reads_show_their_index() {
     check(&orders(Access::Scan), "Get orders");
     check(&orders(Access::Lookup { index, keys: vec![vec![int4(1)], vec![parameter]] }), "Get orders; index: orders_pkey; lookup: (1), ($1)");
     let range = |lower, upper, descending| orders(Access::Range { index, lower, upper, descending });
-    check(&range(Some((vec![int4(1)], true)), Some((vec![int4(9)], false)), true), "Get orders; index: orders_pkey; range: >= (1), < (9); descending");
+    check(
+        &range(Some((vec![int4(1)], true)), Some((vec![int4(9)], false)), true),
+        "Get orders; index: orders_pkey; range: >= (1), < (9); descending",
+    );
     check(&range(None, None, false), "Get orders; index: orders_pkey; range: everything");
     check(&Plan::get(CollectionId((1 << 20) + 5), vec![]), "Get u5");
 }
@@ -66,9 +69,15 @@ fn every_operator() {
                   Get orders
         ",
     );
-    let join = |implementation| Plan::Join { inputs: vec![input(), input()], equivalences: vec![vec![col(0), col(3)], vec![col(1), text("x")]], implementation };
+    let join = |implementation| Plan::Join {
+        inputs: vec![input(), input()],
+        equivalences: vec![vec![col(0), col(3)], vec![col(1), text("x")]],
+        implementation,
+    };
     check(
-        &Plan::union(vec![join(JoinImplementation::Delta { orders: vec![vec![1], vec![0]] }), Plan::join(vec![input(), input()], vec![]).negate()]).threshold().distinct(),
+        &Plan::union(vec![join(JoinImplementation::Delta { orders: vec![vec![1], vec![0]] }), Plan::join(vec![input(), input()], vec![]).negate()])
+            .threshold()
+            .distinct(),
         "
         Distinct #0, #1, #2, #3, #4, #5
           Threshold
@@ -83,8 +92,13 @@ fn every_operator() {
         ",
     );
     let local = Plan::local(LocalId(1), types("int4"));
-    let bound = Plan::Let { id: LocalId(1), value: Box::new(relation("int4 text", "1, a; NULL, b * 2").project(vec![0])), body: Box::new(local.clone()) };
-    let recursive = Plan::LetRec { bindings: vec![RecursiveBinding { id: LocalId(1), types: types("int4"), value: bound }], limit: Some(7), body: Box::new(local) };
+    let bound =
+        Plan::Let { id: LocalId(1), value: Box::new(relation("int4 text", "1, a; NULL, b * 2").project(vec![0])), body: Box::new(local.clone()) };
+    let recursive = Plan::LetRec {
+        bindings: vec![RecursiveBinding { id: LocalId(1), types: types("int4"), value: bound }],
+        limit: Some(7),
+        body: Box::new(local),
+    };
     let numbered = TableFunction::WithOrdinality(Box::new(TableFunction::GenerateSeries(Type::Int4)));
     check(
         &recursive.flat_map(numbered, vec![int4(1), col(0)]),
@@ -114,10 +128,23 @@ fn windows() {
         ignore_nulls: false,
         column_type: ColumnType::new(Type::Int4),
     };
-    let rows = WindowFrame { units: FrameUnits::Rows, start: FrameBound::Preceding(int4(1)), end: FrameBound::UnboundedFollowing, exclusion: FrameExclusion::Ties };
-    let default = WindowFrame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow, exclusion: FrameExclusion::NoOthers };
+    let rows = WindowFrame {
+        units: FrameUnits::Rows,
+        start: FrameBound::Preceding(int4(1)),
+        end: FrameBound::UnboundedFollowing,
+        exclusion: FrameExclusion::Ties,
+    };
+    let default = WindowFrame {
+        units: FrameUnits::Range,
+        start: FrameBound::UnboundedPreceding,
+        end: FrameBound::CurrentRow,
+        exclusion: FrameExclusion::NoOthers,
+    };
     let sum = aggregate(&orders(Access::Scan), "sum", &[0]);
-    let plan = Plan::Window { input: Box::new(orders(Access::Scan)), expressions: vec![window(WindowFunction::Lag, default), window(WindowFunction::Aggregate(sum), rows)] };
+    let plan = Plan::Window {
+        input: Box::new(orders(Access::Scan)),
+        expressions: vec![window(WindowFunction::Lag, default), window(WindowFunction::Aggregate(sum), rows)],
+    };
     check(
         &plan,
         "
@@ -130,7 +157,8 @@ fn windows() {
 #[test]
 fn expressions() {
     let input = orders(Access::Scan);
-    let cast = |scalar: Scalar, typ: Type| Scalar::Cast { input: Box::new(scalar), kind: crate::CastKind::Explicit, column_type: ColumnType::new(typ) };
+    let cast =
+        |scalar: Scalar, typ: Type| Scalar::Cast { input: Box::new(scalar), kind: crate::CastKind::Explicit, column_type: ColumnType::new(typ) };
     let one_two = std::sync::Arc::new(vec![repr::Row::pack([Datum::Int4(1)]), repr::Row::pack([Datum::Int4(2)])]);
     let case = |condition, then, otherwise| Scalar::If { condition: Box::new(condition), then: Box::new(then), otherwise: Box::new(otherwise) };
     let cases = [
@@ -150,7 +178,11 @@ fn expressions() {
 
 #[test]
 fn json() {
-    let plan = orders(Access::Scan).filter(vec![call(&orders(Access::Scan), "=", vec![col(1), Scalar::literal(Datum::Text("a\"b\n"), ColumnType::new(Type::Text))])]);
+    let plan = orders(Access::Scan).filter(vec![call(
+        &orders(Access::Scan),
+        "=",
+        vec![col(1), Scalar::literal(Datum::Text("a\"b\n"), ColumnType::new(Type::Text))],
+    )]);
     assert_eq!(
         super::json(&plan, &names),
         r##"{"operator":"Filter","predicates":["#1 = 'a\"b\n'"],"inputs":[{"operator":"Get","relation":["orders"]}]}"##

@@ -33,7 +33,9 @@ impl Inference<'_> {
     fn keys(&mut self, plan: &Plan) -> Vec<Key> {
         let keys = match plan {
             Plan::Constant { rows, .. } => match rows {
-                Ok(rows) if rows.len() <= 1 && rows.iter().all(|(_, diff)| *diff <= 1) => vec![Key::new()],
+                Ok(rows) if rows.len() <= 1 && rows.iter().all(|(_, diff)| *diff <= 1) => {
+                    vec![Key::new()]
+                }
                 Ok(_) => Vec::new(),
                 Err(_) => vec![Key::new()],
             },
@@ -64,7 +66,12 @@ impl Inference<'_> {
                     keys
                 } else if function.has_ordinality() {
                     let ordinality = plan.arity() - 1;
-                    keys.into_iter().map(|mut key| { key.insert(ordinality); key }).collect()
+                    keys.into_iter()
+                        .map(|mut key| {
+                            key.insert(ordinality);
+                            key
+                        })
+                        .collect()
                 } else {
                     Vec::new()
                 }
@@ -107,9 +114,14 @@ impl Inference<'_> {
                 let arity = plan.arity() - expressions.len();
                 for (position, expression) in expressions.iter().enumerate() {
                     if expression.function == WindowFunction::RowNumber {
-                        let column = |scalar: &Scalar| if let Scalar::Column(column) = scalar { Some(*column) } else { None };
+                        let column = |scalar: &Scalar| {
+                            if let Scalar::Column(column) = scalar { Some(*column) } else { None }
+                        };
                         let key: Option<Key> = expression.partition.iter().map(column).collect();
-                        found.extend(key.map(|mut key| { key.insert(arity + position); key }));
+                        found.extend(key.map(|mut key| {
+                            key.insert(arity + position);
+                            key
+                        }));
                     }
                 }
                 found

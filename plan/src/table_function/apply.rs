@@ -1,7 +1,9 @@
 //! Calling a table function.
 
 use super::TableFunction;
-use repr::{Datum, Diff, EvalError, Interval, JsonbView, Numeric, RowBuilder, RowRef, SqlState, SqlTimestamp, SqlTimestampTz, TimeZone, Type, temporal};
+use repr::{
+    Datum, Diff, EvalError, Interval, JsonbView, Numeric, RowBuilder, RowRef, SqlState, SqlTimestamp, SqlTimestampTz, TimeZone, Type, temporal,
+};
 
 /// More rows than this from one call is an error (54000): a mistyped bound must not fill the memory of a maintained view.
 pub const ROWS_MAX: u64 = 100_000_000;
@@ -46,7 +48,9 @@ impl TableFunction {
         let mut out = Out { row: RowBuilder::new(), emit };
         match self {
             TableFunction::AssertOneRow => match arguments.first() {
-                Some(Datum::Int8(count)) if *count > 1 => return Err(EvalError::more_than_one_row()),
+                Some(Datum::Int8(count)) if *count > 1 => {
+                    return Err(EvalError::more_than_one_row());
+                }
                 _ => drop((out.emit)(&[], 1)),
             },
             TableFunction::Repeat => match arguments.first() {
@@ -112,7 +116,9 @@ fn integer_series(arguments: &[Datum<'_>], out: &mut Out<'_>) -> Result<(), Eval
         Some(Datum::Int8(value)) => Some(*value),
         _ => None,
     };
-    let (Some(start), Some(stop), step) = (value(0), value(1), value(2).unwrap_or(1)) else { return Ok(()) };
+    let (Some(start), Some(stop), step) = (value(0), value(1), value(2).unwrap_or(1)) else {
+        return Ok(());
+    };
     if step == 0 {
         return Err(invalid("step size cannot equal zero"));
     }
@@ -215,9 +221,13 @@ pub(crate) fn add_interval(timestamp: i64, interval: &Interval) -> Result<i64, E
 }
 
 fn generate_subscripts(arguments: &[Datum<'_>], out: &mut Out<'_>) {
-    let (Some(Datum::Array(array)), Some(Datum::Int4(dimension))) = (arguments.first(), arguments.get(1)) else { return };
+    let (Some(Datum::Array(array)), Some(Datum::Int4(dimension))) = (arguments.first(), arguments.get(1)) else {
+        return;
+    };
     let dimensions = array.dimensions();
-    let Some(dimension) = usize::try_from(*dimension - 1).ok().and_then(|position| dimensions.get(position)) else { return };
+    let Some(dimension) = usize::try_from(*dimension - 1).ok().and_then(|position| dimensions.get(position)) else {
+        return;
+    };
     let last = i64::from(dimension.lower_bound) + i64::from(dimension.length) - 1;
     let mut subscripts = i64::from(dimension.lower_bound)..=last;
     let reverse = matches!(arguments.get(2), Some(Datum::Bool(true)));
@@ -230,7 +240,9 @@ fn generate_subscripts(arguments: &[Datum<'_>], out: &mut Out<'_>) {
 
 /// Not strict: without a delimiter every character is a row of its own, and the NULL string is optional.
 fn split_string(arguments: &[Datum<'_>], out: &mut Out<'_>) {
-    let Some(Datum::Text(text)) = arguments.first() else { return };
+    let Some(Datum::Text(text)) = arguments.first() else {
+        return;
+    };
     let null = if let Some(Datum::Text(null)) = arguments.get(2) { Some(*null) } else { None };
     if text.is_empty() {
         return;
@@ -244,7 +256,9 @@ fn split_string(arguments: &[Datum<'_>], out: &mut Out<'_>) {
 }
 
 fn split_by_regex(arguments: &[Datum<'_>], out: &mut Out<'_>) -> Result<(), EvalError> {
-    let (Some(Datum::Text(text)), Some(Datum::Text(pattern))) = (arguments.first(), arguments.get(1)) else { return Ok(()) };
+    let (Some(Datum::Text(text)), Some(Datum::Text(pattern))) = (arguments.first(), arguments.get(1)) else {
+        return Ok(());
+    };
     let flags = if let Some(Datum::Text(flags)) = arguments.get(2) { flags } else { "" };
     let regex = compile_regex(pattern, flags)?;
     let mut start = 0;
@@ -275,8 +289,12 @@ fn compile_regex(pattern: &str, flags: &str) -> Result<regex::Regex, EvalError> 
             'w' => builder.multi_line(true),
             'x' => builder.ignore_whitespace(true),
             't' | 'e' => &mut builder,
-            'g' => return Err(invalid("regexp_split_to_table() does not support the \"global\" option")),
-            other => return Err(invalid(format!("invalid regular expression option: \"{other}\""))),
+            'g' => {
+                return Err(invalid("regexp_split_to_table() does not support the \"global\" option"));
+            }
+            other => {
+                return Err(invalid(format!("invalid regular expression option: \"{other}\"")));
+            }
         };
     }
     builder.build().map_err(|error| {
@@ -301,7 +319,9 @@ fn push_json(value: repr::Jsonb<'_>, text: bool, row: &mut RowBuilder) {
 }
 
 fn json_elements(arguments: &[Datum<'_>], text: bool, out: &mut Out<'_>) -> Result<(), EvalError> {
-    let [Datum::Jsonb(value)] = arguments else { return Ok(()) };
+    let [Datum::Jsonb(value)] = arguments else {
+        return Ok(());
+    };
     match value.view() {
         JsonbView::Array(elements) => {
             for element in elements {
@@ -320,7 +340,9 @@ fn json_elements(arguments: &[Datum<'_>], text: bool, out: &mut Out<'_>) -> Resu
 
 /// The members of an object; `values` is `None` for the keys alone.
 fn json_members(arguments: &[Datum<'_>], values: Option<bool>, out: &mut Out<'_>) -> Result<(), EvalError> {
-    let [Datum::Jsonb(value)] = arguments else { return Ok(()) };
+    let [Datum::Jsonb(value)] = arguments else {
+        return Ok(());
+    };
     match (value.view(), values) {
         (JsonbView::Object(members), _) => {
             for (key, value) in members {

@@ -14,15 +14,19 @@ fn call(function: &TableFunction, types: &[Type], arguments: &[&str], time_zone:
     let columns = function.columns();
     let mut rows = Vec::new();
     function.apply(encoded.as_bytes(), time_zone, &mut |row, diff| {
-        let values: Vec<String> = RowRef::new(row).iter().zip(&columns).map(|(datum, (_, column_type))| {
-            if datum.is_null() {
-                assert!(column_type.nullable);
-                return "NULL".to_string();
-            }
-            let mut out = String::new();
-            text::write(&datum, &column_type.scalar, &Default::default(), &mut out);
-            out
-        }).collect();
+        let values: Vec<String> = RowRef::new(row)
+            .iter()
+            .zip(&columns)
+            .map(|(datum, (_, column_type))| {
+                if datum.is_null() {
+                    assert!(column_type.nullable);
+                    return "NULL".to_string();
+                }
+                let mut out = String::new();
+                text::write(&datum, &column_type.scalar, &Default::default(), &mut out);
+                out
+            })
+            .collect();
         assert_eq!(values.len(), columns.len());
         rows.push(if diff == 1 { values.join(",") } else { format!("{} * {diff}", values.join(",")) });
         rows.len() < 20
@@ -35,7 +39,8 @@ fn call(function: &TableFunction, types: &[Type], arguments: &[&str], time_zone:
 fn check(name: &str, types: &[Type], arguments: &str, expected: &str) {
     let function = lookup(name, types).unwrap_or_else(|| panic!("{name}{types:?}"));
     // A pseudo-type asks for no cast.
-    let casts = function.arguments(types.len()).into_iter().zip(types).map(|(wanted, given)| if wanted == Type::AnyArray { given.clone() } else { wanted });
+    let casts =
+        function.arguments(types.len()).into_iter().zip(types).map(|(wanted, given)| if wanted == Type::AnyArray { given.clone() } else { wanted });
     check_function(&function, &casts.collect::<Vec<_>>(), arguments, expected);
 }
 
@@ -136,7 +141,17 @@ fn of_plans() {
     let numbered = TableFunction::WithOrdinality(Box::new(TableFunction::JsonbEach { text: true }));
     check_function(&numbered, &[Type::Jsonb], r#"{"k": 1, "l": 2}"#, "k,1,1; l,2,2");
     for name in NAMES {
-        assert!([&[Type::Jsonb][..], &[Type::Array(Box::new(Type::Text))], &[Type::Int4, Type::Int4], &[Type::Text, Type::Text], &[Type::Array(Box::new(Type::Text)), Type::Int4]]
-            .iter().any(|types| lookup(name, types).is_some()), "{name}");
+        assert!(
+            [
+                &[Type::Jsonb][..],
+                &[Type::Array(Box::new(Type::Text))],
+                &[Type::Int4, Type::Int4],
+                &[Type::Text, Type::Text],
+                &[Type::Array(Box::new(Type::Text)), Type::Int4]
+            ]
+            .iter()
+            .any(|types| lookup(name, types).is_some()),
+            "{name}"
+        );
     }
 }

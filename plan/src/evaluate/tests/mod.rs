@@ -24,29 +24,37 @@ pub fn types(names: &str) -> Vec<ColumnType> {
 
 /// Rows separated by `;`, values by `,`, a multiplicity after `*`: `1, a; 2, NULL * 3`.
 pub fn rows(types: &[ColumnType], rows: &str) -> Vec<(Row, Diff)> {
-    rows.split(';').map(str::trim).filter(|row| !row.is_empty()).map(|row| {
-        let (values, diff) = row.rsplit_once('*').map_or((row, 1), |(values, diff)| (values, diff.trim().parse().unwrap()));
-        let mut out = RowBuilder::new();
-        for (value, column_type) in values.split(',').map(str::trim).zip(types) {
-            match value {
-                "NULL" => out.push(Datum::Null),
-                value => text::read(value, &column_type.scalar, &Default::default(), &mut out).unwrap(),
+    rows.split(';')
+        .map(str::trim)
+        .filter(|row| !row.is_empty())
+        .map(|row| {
+            let (values, diff) = row.rsplit_once('*').map_or((row, 1), |(values, diff)| (values, diff.trim().parse().unwrap()));
+            let mut out = RowBuilder::new();
+            for (value, column_type) in values.split(',').map(str::trim).zip(types) {
+                match value {
+                    "NULL" => out.push(Datum::Null),
+                    value => text::read(value, &column_type.scalar, &Default::default(), &mut out).unwrap(),
+                }
             }
-        }
-        (out.finish(), diff)
-    }).collect()
+            (out.finish(), diff)
+        })
+        .collect()
 }
 
 pub fn show(types: &[ColumnType], rows: &[(Row, Diff)]) -> String {
     let show_row = |(row, diff): &(Row, Diff)| {
-        let values: Vec<String> = row.iter().zip(types).map(|(datum, column_type)| match datum {
-            Datum::Null => "NULL".to_string(),
-            datum => {
-                let mut out = String::new();
-                text::write(&datum, &column_type.scalar, &Default::default(), &mut out);
-                out
-            }
-        }).collect();
+        let values: Vec<String> = row
+            .iter()
+            .zip(types)
+            .map(|(datum, column_type)| match datum {
+                Datum::Null => "NULL".to_string(),
+                datum => {
+                    let mut out = String::new();
+                    text::write(&datum, &column_type.scalar, &Default::default(), &mut out);
+                    out
+                }
+            })
+            .collect();
         assert_eq!(row.iter().count(), types.len(), "columns of {row:?}");
         if *diff == 1 { values.join(", ") } else { format!("{} * {diff}", values.join(", ")) }
     };
@@ -79,7 +87,9 @@ impl Tables {
 
 impl Inputs for Tables {
     fn scan(&self, id: CollectionId, visit: &mut dyn FnMut(&[u8], Diff) -> bool) -> Result<(), EvalError> {
-        let Some(rows) = self.rows.get(&id) else { return Err(EvalError::division_by_zero()) };
+        let Some(rows) = self.rows.get(&id) else {
+            return Err(EvalError::division_by_zero());
+        };
         for (row, diff) in rows {
             self.visited.set(self.visited.get() + 1);
             if !visit(row.as_bytes(), *diff) {
@@ -127,23 +137,20 @@ pub fn check(plan: &Plan, tables: &Tables, expected: &str) {
     let types = plan.column_types();
     assert_eq!(types.len(), plan.arity());
     let result = evaluate(plan, tables, &Context::default());
-    match &result {
-        Ok(rows) => {
-            for (row, _) in rows {
-                for (datum, column_type) in row.iter().zip(&types) {
-                    assert!(column_type.nullable || !datum.is_null(), "NULL in a column that has none: {row:?}");
-                }
-            }
-            for key in plan.unique_keys(&|_| Vec::new()) {
-                let mut seen = std::collections::HashSet::new();
-                for (row, diff) in rows {
-                    let values: Vec<Datum<'_>> = row.unpack();
-                    let key_row = Row::pack(key.iter().map(|&column| values[column].clone()));
-                    assert!(*diff == 1 && seen.insert(key_row), "{key:?} is not unique: {}", show(&types, rows));
-                }
+    if let Ok(rows) = &result {
+        for (row, _) in rows {
+            for (datum, column_type) in row.iter().zip(&types) {
+                assert!(column_type.nullable || !datum.is_null(), "NULL in a column that has none: {row:?}");
             }
         }
-        Err(_) => {}
+        for key in plan.unique_keys(&|_| Vec::new()) {
+            let mut seen = std::collections::HashSet::new();
+            for (row, diff) in rows {
+                let values: Vec<Datum<'_>> = row.unpack();
+                let key_row = Row::pack(key.iter().map(|&column| values[column].clone()));
+                assert!(*diff == 1 && seen.insert(key_row), "{key:?} is not unique: {}", show(&types, rows));
+            }
+        }
     }
     assert_eq!(outcome(&types, result), expected);
 }

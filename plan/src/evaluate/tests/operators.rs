@@ -39,11 +39,18 @@ fn an_error_fails_the_plan_unless_the_chain_drops_it() {
     check(&mapped.reduce(vec![col(0)], vec![]), &none(), error);
     check(&Plan::get(CollectionId(99), types("int4")), &none(), error);
     let key = call(&input, "/", vec![int4(1), col(1)]);
-    check(&Plan::join(vec![relation("int4", "7"), input], vec![vec![col(0), {
-        let mut key = key;
-        key.remap_columns(&mut |column| column + 1);
-        key
-    }]]), &none(), error);
+    check(
+        &Plan::join(
+            vec![relation("int4", "7"), input],
+            vec![vec![col(0), {
+                let mut key = key;
+                key.remap_columns(&mut |column| column + 1);
+                key
+            }]],
+        ),
+        &none(),
+        error,
+    );
 }
 
 #[test]
@@ -126,6 +133,24 @@ fn reductions() {
 }
 
 #[test]
+fn a_filter_keeps_an_aggregate_from_failing() {
+    let plan = relation("int4 int4", "1, 0; 1, 2; 1, NULL");
+    let not_zero = call(&plan, "<>", vec![col(1), int4(0)]);
+    let quotient = call(&plan, "/", vec![int4(10), col(1)]);
+    for argument in [quotient.clone(), Scalar::Coalesce(vec![quotient, col(0)])] {
+        let mut sum = aggregate(&plan, "sum", &[0]);
+        sum.arguments = vec![argument];
+        let mut first = sum.clone();
+        first.distinct = true;
+        let failing = vec![sum.clone(), first.clone()];
+        check(&plan.clone().reduce(vec![col(0)], failing), &none(), "22012 division by zero");
+        sum.filter = Some(not_zero.clone());
+        first.filter = Some(not_zero.clone());
+        check(&plan.clone().reduce(vec![col(0)], vec![sum, first]), &none(), "1, 5, 5");
+    }
+}
+
+#[test]
 fn a_sum_out_of_range_is_an_error_of_its_group() {
     let plan = relation("int8", "9223372036854775807; 9223372036854775807");
     let sum = aggregate(&plan, "sum", &[0]);
@@ -158,7 +183,11 @@ fn flat_map() {
     let series = input.clone().flat_map(TableFunction::GenerateSeries(Type::Int4), vec![int4(1), col(0)]);
     check(&series, &none(), "2, a, 1; 2, a, 2; 3, c, 1 * 2; 3, c, 2 * 2; 3, c, 3 * 2");
     let numbered = TableFunction::WithOrdinality(Box::new(TableFunction::GenerateSeries(Type::Int4)));
-    check(&input.clone().flat_map(numbered, vec![int4(5), int4(6)]).filter(vec![]).project(vec![0, 2, 3]), &none(), "0, 5, 1; 0, 6, 2; 2, 5, 1; 2, 6, 2; 3, 5, 1 * 2; 3, 6, 2 * 2");
+    check(
+        &input.clone().flat_map(numbered, vec![int4(5), int4(6)]).filter(vec![]).project(vec![0, 2, 3]),
+        &none(),
+        "0, 5, 1; 0, 6, 2; 2, 5, 1; 2, 6, 2; 3, 5, 1 * 2; 3, 6, 2 * 2",
+    );
     let times = Scalar::Cast { input: Box::new(col(0)), kind: crate::CastKind::Implicit, column_type: ColumnType::new(Type::Int8) };
     check(&input.clone().flat_map(TableFunction::Repeat, vec![times.clone()]), &none(), "2, a * 2; 3, c * 6");
     check(&input.flat_map(TableFunction::AssertOneRow, vec![times]), &none(), "21000 more than one row returned by a subquery used as an expression");

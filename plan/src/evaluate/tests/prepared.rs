@@ -14,7 +14,11 @@ fn parameter(number: usize, typ: Type) -> Scalar {
 fn lookups_with_parameters() {
     let row_types = types("int4 numeric text");
     let tables = Tables::default().with(1, rows(&row_types, "1, 1.0, a; 2, 2.50, b; NULL, 3, c; 2, 2.5, d")).index(8, &[0]).index(9, &[1]);
-    let get = |index: u64, keys| Plan::Get { id: Id::Global(CollectionId(1)), types: row_types.clone(), access: Access::Lookup { index: CollectionId(index), keys } };
+    let get = |index: u64, keys| Plan::Get {
+        id: Id::Global(CollectionId(1)),
+        types: row_types.clone(),
+        access: Access::Lookup { index: CollectionId(index), keys },
+    };
     let run = |prepared: &mut PreparedPlan, parameters: &str, parameter_types: &str| {
         let parameter_types = types(parameter_types);
         prepared.bind(&rows(&parameter_types, parameters)[0].0).unwrap();
@@ -48,7 +52,11 @@ fn ranges() {
     type Bound = Option<(Vec<i32>, bool)>;
     let range = |lower: Bound, upper: Bound| {
         let bound = |bound: Bound| bound.map(|(values, inclusive)| (values.into_iter().map(int4).collect(), inclusive));
-        Plan::Get { id: Id::Global(CollectionId(1)), types: row_types.clone(), access: Access::Range { index: CollectionId(9), lower: bound(lower), upper: bound(upper), descending: false } }
+        Plan::Get {
+            id: Id::Global(CollectionId(1)),
+            types: row_types.clone(),
+            access: Access::Range { index: CollectionId(9), lower: bound(lower), upper: bound(upper), descending: false },
+        }
     };
     let cases: [(Bound, Bound, &str); 6] = [
         (None, None, "1, 1; 1, 2; 1, 3; 2, 1; 2, 2; 3, NULL; NULL, 1"),
@@ -62,7 +70,11 @@ fn ranges() {
         check(&range(lower, upper), &tables, expected);
     }
     let null = Some((vec![Scalar::null(Type::Int4)], true));
-    let plan = Plan::Get { id: Id::Global(CollectionId(1)), types: row_types.clone(), access: Access::Range { index: CollectionId(9), lower: null, upper: None, descending: false } };
+    let plan = Plan::Get {
+        id: Id::Global(CollectionId(1)),
+        types: row_types.clone(),
+        access: Access::Range { index: CollectionId(9), lower: null, upper: None, descending: false },
+    };
     check(&plan, &tables, "");
 }
 
@@ -105,11 +117,22 @@ fn rows_are_streamed_as_they_come() {
     let scan = || Plan::get(CollectionId(1), types("int4"));
     let mut seen = Vec::new();
     let mut prepared = PreparedPlan::new(&Plan::union(vec![scan(), scan()]), &Context::default());
-    prepared.stream(&tables, &mut |row, diff| {
-        seen.push((Row::from_bytes(row), diff));
-        seen.len() < 4
-    }).unwrap();
+    prepared
+        .stream(&tables, &mut |row, diff| {
+            seen.push((Row::from_bytes(row), diff));
+            seen.len() < 4
+        })
+        .unwrap();
     assert_eq!(show(&types("int4"), &seen), "3; 1; 2; 3");
+    let bound = Plan::Let { id: crate::LocalId(0), value: Box::new(scan()), body: Box::new(Plan::local(crate::LocalId(0), types("int4"))) };
+    let mut seen = 0;
+    PreparedPlan::new(&bound, &Context::default())
+        .stream(&tables, &mut |_, _| {
+            seen += 1;
+            true
+        })
+        .unwrap();
+    assert_eq!(seen, 3);
     let mut negative = PreparedPlan::new(&Plan::union(vec![scan(), scan().negate(), scan().negate()]), &Context::default());
     assert_eq!(negative.stream(&tables, &mut |_, _| true).unwrap_err().code().as_str(), "XX000");
 }

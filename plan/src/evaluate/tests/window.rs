@@ -28,7 +28,10 @@ fn default_frame() -> WindowFrame {
 #[test]
 fn ranks_and_neighbours() {
     let input = || relation("text int4", "a, 1; a, 2 * 2; a, 4; b, 9; b, NULL");
-    let window = |function, arguments, typ| Plan::Window { input: Box::new(input()), expressions: vec![expression(function, arguments, default_frame(), typ)] };
+    let window = |function, arguments, typ| Plan::Window {
+        input: Box::new(input()),
+        expressions: vec![expression(function, arguments, default_frame(), typ)],
+    };
     let cases = [
         (WindowFunction::RowNumber, vec![], Type::Int8, "a, 1, 1; a, 2, 2; a, 2, 3; a, 4, 4; b, 9, 1; b, NULL, 2"),
         (WindowFunction::Rank, vec![], Type::Int8, "a, 1, 1; a, 2, 2 * 2; a, 4, 4; b, 9, 1; b, NULL, 2"),
@@ -49,7 +52,11 @@ fn ranks_and_neighbours() {
     }
     let mut ignoring = expression(WindowFunction::LastValue, vec![col(1)], default_frame(), Type::Int4);
     ignoring.ignore_nulls = true;
-    check(&Plan::Window { input: Box::new(input()), expressions: vec![ignoring] }, &Tables::default(), "a, 1, 1; a, 2, 2 * 2; a, 4, 4; b, 9, 9; b, NULL, 9");
+    check(
+        &Plan::Window { input: Box::new(input()), expressions: vec![ignoring] },
+        &Tables::default(),
+        "a, 1, 1; a, 2, 2 * 2; a, 4, 4; b, 9, 9; b, NULL, 9",
+    );
 }
 
 /// The members of each row's frame, for values that are all different.
@@ -75,7 +82,8 @@ fn frames() {
         let array = aggregate(&input(), "array_agg", &[1]);
         let typ = array.column_type.scalar.clone();
         let window = expression(WindowFunction::Aggregate(array), vec![], frame(units, start, end), typ);
-        let expected: Vec<String> = expected.split(' ').zip(["1", "2", "4", "5", "8", "NULL"]).map(|(frame, value)| format!("0, {value}, {frame}")).collect();
+        let expected: Vec<String> =
+            expected.split(' ').zip(["1", "2", "4", "5", "8", "NULL"]).map(|(frame, value)| format!("0, {value}, {frame}")).collect();
         check(&Plan::Window { input: Box::new(input()), expressions: vec![window] }, &Tables::default(), &expected.join("; "));
     }
     for (units, start, expected) in [

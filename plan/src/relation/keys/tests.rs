@@ -44,7 +44,12 @@ fn unique_keys() {
         filter: None,
         partition: vec![col(1)],
         order: vec![(col(2), ASCENDING)],
-        frame: WindowFrame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow, exclusion: FrameExclusion::NoOthers },
+        frame: WindowFrame {
+            units: FrameUnits::Range,
+            start: FrameBound::UnboundedPreceding,
+            end: FrameBound::CurrentRow,
+            exclusion: FrameExclusion::NoOthers,
+        },
         ignore_nulls: false,
         column_type: repr::ColumnType::new(Type::Int8).not_null(),
     };
@@ -83,7 +88,10 @@ fn unique_keys() {
         (Plan::union(vec![table(1), Plan::empty(types("int4 int4 text"))]), "[0]"),
         (Plan::union(vec![table(1), table(9).negate()]).threshold(), "[0]"),
         (table(1).negate(), ""),
-        (Plan::Let { id: LocalId(3), value: Box::new(table(1)), body: Box::new(Plan::local(LocalId(3), types("int4 int4 text")).filter(vec![])) }, "[0]"),
+        (
+            Plan::Let { id: LocalId(3), value: Box::new(table(1)), body: Box::new(Plan::local(LocalId(3), types("int4 int4 text")).filter(vec![])) },
+            "[0]",
+        ),
     ];
     for (plan, expected) in cases {
         assert_eq!(keys(&plan), expected, "{plan:?}");
@@ -113,7 +121,13 @@ fn nullability() {
         (two().map(vec![sum, int4(1), col(2).is_null()]), "???!!"),
         (Plan::join(vec![table(1), two()], vec![vec![col(0), col(3)]]), "!??!?"),
         (Plan::union(vec![table(1).project(vec![0]), two().project(vec![0])]), "?"),
-        (table(1).reduce(vec![col(0), col(1)], vec![aggregate(&table(1), "count", &[]), aggregate(&table(1), "sum", &[0]), aggregate(&table(1), "any_value", &[0])]), "!?!?!"),
+        (
+            table(1).reduce(
+                vec![col(0), col(1)],
+                vec![aggregate(&table(1), "count", &[]), aggregate(&table(1), "sum", &[0]), aggregate(&table(1), "any_value", &[0])],
+            ),
+            "!?!?!",
+        ),
     ];
     for (plan, expected) in cases {
         assert_eq!(shown(&plan), expected, "{plan:?}");
