@@ -217,7 +217,7 @@ fn write_row(outputs: &[Output], program: &Program, batch: &Batch, row: usize, b
 }
 
 /// The value of a scalar without columns.
-pub(crate) fn evaluate_constant(scalar: &Scalar, context: &Context) -> Result<repr::Row, EvalError> {
+pub fn evaluate_constant(scalar: &Scalar, context: &Context) -> Result<repr::Row, EvalError> {
     let mut transform = Transform::new(&[], &[Step::Map(vec![scalar.clone()])], &[0], context);
     transform.push(&[]);
     let mut result = Err(EvalError::new(repr::SqlState::INTERNAL_ERROR, "a constant expression has no value"));

@@ -15,7 +15,7 @@ mod source_set;
 mod tick;
 
 pub use boot::{Running, start};
-pub use source_set::SourceReport;
+pub use source_set::{SourceReport, broker_config};
 
 use crate::Error;
 use crate::Shared;

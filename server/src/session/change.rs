@@ -49,7 +49,7 @@ impl Session {
             self.open(&change.query, Moment::Newest).await?
         };
         let base = self.base_of(change.table, decides.then_some(&inputs.read)).await?;
-        let source = self.start(&change.query, parameters, inputs)?;
+        let source = self.start_query(&change.query, parameters, inputs)?;
         let rows = collect(source).await?;
         let (deleted, inserted) = match change.kind {
             ChangeKind::Insert => (Vec::new(), rows),

@@ -27,7 +27,8 @@ enum State {
     Ready,
     /// Started; its rows are with the protocol, or sent.
     Started,
-    Suspended(Execution),
+    /// In a mutex only because a session is shared between threads while it waits, and an execution need not be.
+    Suspended(std::sync::Mutex<Execution>),
     Cursor(Arc<Mutex<CursorRows>>),
 }
 
@@ -45,7 +46,7 @@ impl Portal {
         self.held
     }
     pub fn suspend(&mut self, rest: Execution) {
-        self.state = State::Suspended(rest);
+        self.state = State::Suspended(std::sync::Mutex::new(rest));
     }
 }
 
@@ -88,7 +89,7 @@ impl Session {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let formats = portal.formats.clone();
         match std::mem::replace(&mut portal.state, State::Started) {
-            State::Suspended(rest) => Ok((rest, formats)),
+            State::Suspended(rest) => Ok((rest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), formats)),
             State::Started if portal.columns.is_some() => Ok((Execution::Command { tag: "SELECT 0".to_string() }, formats)),
             State::Started => Err(Error::new("55000", format!("portal \"{name}\" cannot be run"))),
             State::Cursor(rows) => {

@@ -61,6 +61,8 @@ use transaction::Transaction;
 
 /// The one database.
 pub const DATABASE: &str = "tidemark";
+/// The one role.
+pub const USER: &str = "tidemark";
 /// Prepared statements of one session.
 pub const PREPARED_STATEMENTS_MAX: usize = 10_000;
 /// Portals and cursors of one session.
@@ -131,7 +133,7 @@ impl Session {
     /// an unknown database is 3D000.
     pub fn start(shared: Arc<Shared>, startup: &[(String, String)], backend_pid: i32) -> Result<Session, Error> {
         let parameter = |wanted: &str| startup.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let user = parameter("user").unwrap_or(DATABASE);
+        let user = parameter("user").unwrap_or(USER);
         let database = parameter("database").filter(|name| !name.is_empty()).unwrap_or(DATABASE);
         if database != DATABASE {
             return Err(Error::fatal("3D000", format!("database \"{database}\" does not exist")).with_hint(format!("There is one database: {DATABASE}.")));

@@ -36,7 +36,7 @@ impl Session {
     /// A query, with its parameters, as rows.
     pub(super) async fn read(&mut self, query: &Arc<QueryPlan>, parameters: &Row, moment: Moment) -> Result<RowsExecution, Error> {
         let inputs = self.open(query, moment).await?;
-        let source = self.start(query, parameters, inputs)?;
+        let source = self.start_query(query, parameters, inputs)?;
         Ok(RowsExecution { columns: query.columns.clone(), source, tag: RowsTag::Counted("SELECT") })
     }
 
@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// Runs a query over its inputs: at once if it is small, else on a thread while its rows are read.
-    pub(super) fn start(&self, query: &Arc<QueryPlan>, parameters: &Row, inputs: SessionInputs) -> Result<Box<dyn RowSource>, Error> {
+    pub(super) fn start_query(&self, query: &Arc<QueryPlan>, parameters: &Row, inputs: SessionInputs) -> Result<Box<dyn RowSource>, Error> {
         let stop = Stop::new();
         let context = Context {
             text: self.settings.text().clone(),

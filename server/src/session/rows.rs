@@ -79,6 +79,11 @@ impl ThreadRows {
         ThreadRows { receiver, deadline: timeout.map(|timeout| Instant::now() + timeout), ended: false, _stop: stop }
     }
 
+    /// All rows were given.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
     fn take(&mut self, received: Option<Result<Vec<Row>, Error>>) -> Result<Option<Vec<Row>>, Error> {
         match received {
             Some(Ok(rows)) if rows.is_empty() => {

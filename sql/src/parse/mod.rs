@@ -92,6 +92,11 @@ pub fn parse_query(sql: &str) -> Result<ast::Query, ParseError> {
     parse_one(sql, |cursor| cursor.query())
 }
 
+/// Parses exactly one query with what may precede it (`WITH MUTUALLY RECURSIVE`).
+pub fn parse_body(sql: &str) -> Result<QueryBody, ParseError> {
+    parse_one(sql, |cursor| cursor.query_body())
+}
+
 /// Parses exactly one expression.
 pub fn parse_expression(sql: &str) -> Result<ast::Expr, ParseError> {
     parse_one(sql, |cursor| cursor.expression())
