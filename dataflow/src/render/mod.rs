@@ -1,7 +1,7 @@
 //! Plans as dataflows. The only module that names `timely` or `differential_dataflow`.
 //!
 //! * [`worker`]: commands in, dataflows, publication out.
-//! * [`render`]: a plan, node by node, into [`bundle`]s; [`join`], [`delta_join`], [`reduce`], [`top_k`], [`window`], [`flat_map`], [`recursion`].
+//! * [`render`]: a plan, node by node, into [`bundle`]s; [`join`], [`delta_join`], [`reduce`], [`ordered`], [`top_k`], [`window`], [`flat_map`], [`recursion`].
 //! * [`stage`], [`operators`]: the few operators everything is made of. Map, filter and project run inside of them, over batches.
 //! * [`container`], [`batch`], [`trace`]: how arrangements are stored, shared and read.
 //!
@@ -20,6 +20,7 @@ mod delta_join;
 mod flat_map;
 mod join;
 mod operators;
+mod ordered;
 mod recursion;
 mod reduce;
 #[allow(clippy::module_inception)]

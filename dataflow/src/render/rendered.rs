@@ -64,15 +64,15 @@ impl Rendered for u64 {
         order: Vec<ColumnOrder>,
         wanted: Wanted,
     ) -> Rows<'scope, u64> {
-        super::top_k::sort_groups(pairs, order, wanted)
+        super::ordered::top_k(pairs, order, wanted)
     }
     fn extremum<'scope>(
         _renderer: &Renderer<'scope, '_, u64>,
         pairs: Updates<'scope, u64, (Row, Row)>,
         aggregate: &Aggregate,
-        _kind: AggregateKind,
+        kind: AggregateKind,
     ) -> Updates<'scope, u64, (Row, Row)> {
-        super::reduce::recompute(pairs, vec![aggregate.clone()]).0
+        super::ordered::extremum(pairs, aggregate, kind)
     }
 }
 
