@@ -13,26 +13,27 @@ pub struct CopyEncoder {
     text: TextContext,
     value: String,
     line: String,
+    /// The binary signature, until it goes out with the first message of data, as clients expect it.
+    signature: &'static [u8],
 }
+
+/// `PGCOPY`, flags and the length of an extension, which are zero.
+const BINARY_SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 impl CopyEncoder {
     pub fn new(columns: &[ResultColumn], format: CopyFormat, text: TextContext) -> CopyEncoder {
         let columns = columns.iter().map(|column| (column.name.clone(), column.column_type.scalar.clone())).collect();
-        CopyEncoder { format, columns, text, value: String::new(), line: String::new() }
+        CopyEncoder { format, columns, text, value: String::new(), line: String::new(), signature: &[] }
     }
 
     pub fn is_binary(&self) -> bool {
         self.format == CopyFormat::Binary
     }
 
-    /// What comes before the rows: a header line, or the binary signature.
+    /// What comes before the rows: a header line; the binary signature comes with the first row.
     pub fn begin(&mut self, out: &mut BytesMut) {
         match &self.format {
-            CopyFormat::Binary => put_data(out, |out| {
-                out.put_slice(b"PGCOPY\n\xff\r\n\0");
-                out.put_u32(0);
-                out.put_u32(0);
-            }),
+            CopyFormat::Binary => self.signature = BINARY_SIGNATURE,
             CopyFormat::Text { header: true, .. } | CopyFormat::Csv { header: true, .. } => {
                 self.line.clear();
                 for position in 0..self.columns.len() {
@@ -47,7 +48,9 @@ impl CopyEncoder {
 
     pub fn row(&mut self, row: &Row, out: &mut BytesMut) {
         if self.is_binary() {
+            let signature = std::mem::take(&mut self.signature);
             put_data(out, |out| {
+                out.put_slice(signature);
                 out.put_i16(self.columns.len() as i16);
                 for (datum, (_, scalar)) in row.iter().zip(&self.columns) {
                     rows::encode_binary(&datum, scalar, out);
@@ -74,7 +77,11 @@ impl CopyEncoder {
 
     pub fn end(&mut self, out: &mut BytesMut) {
         if self.is_binary() {
-            put_data(out, |out| out.put_i16(-1));
+            let signature = std::mem::take(&mut self.signature);
+            put_data(out, |out| {
+                out.put_slice(signature);
+                out.put_i16(-1);
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Session;
 use super::create_sql::qualified;
 use super::planner::{Body, QueryPlan};
-use super::read::{Moment, ready};
+use super::read::{Moment, kept_view, ready};
 use super::rows::collect;
 use super::show::{text_columns, text_row};
 use crate::Error;
@@ -24,7 +24,11 @@ pub(super) fn columns(_: &Explain) -> Arc<Vec<ResultColumn>> {
 pub(super) fn name_of(catalog: &Catalog, id: CollectionId) -> Option<String> {
     match crate::system::get(id) {
         Some(relation) => Some(format!("{}.{}", relation.schema_name, relation.name)),
-        None => catalog.get(id).map(|entry| qualified(&entry.schema_name, &entry.name)),
+        None => {
+            // The rows an index keeps of a view are the view's.
+            let entry = catalog.get(id).or_else(|| catalog.get(kept_view(catalog, id)?))?;
+            Some(qualified(&entry.schema_name, &entry.name))
+        }
     }
 }
 

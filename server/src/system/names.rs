@@ -180,6 +180,13 @@ impl Names for CatalogNames {
         }
     }
 
+    fn default_of(&self, id: CollectionId, column: usize) -> Option<sql::parse::ast::Expr> {
+        let Definition::Table(table) = &self.catalog.get(id)?.definition else { return None };
+        let default = table.defaults.iter().find(|default| default.column == column)?;
+        // It was bound when the table was made.
+        sql::parse::parse_expression(&default.expression_sql).ok()
+    }
+
     fn similar_relation(&self, name: &str) -> Option<String> {
         let candidates = self.catalog.entries().filter(|entry| entry.definition.schema().is_some()).map(|entry| entry.name.as_str());
         candidates.map(|candidate| (distance(candidate, name), candidate)).filter(|(distance, _)| *distance <= 2).min().map(|(_, candidate)| candidate.to_string())
