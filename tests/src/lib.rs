@@ -11,6 +11,7 @@
 //! The tests themselves (`tests/tests/`). Nothing here knows what Tidemark should answer.
 
 pub mod components;
+pub mod judge;
 pub mod sql;
 pub mod wait;
 

@@ -1,0 +1,147 @@
+//! SQL means what Postgres says it means: the corpus of `tests/slt/` asked of Postgres and of Tidemark, side by side.
+//!
+//! `TIDEMARK_SLT=joins` judges only the files whose name contains `joins`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use tests::judge::{Corpus, Kind, Report, Subject, corpus, judge};
+use tests::{Database, Postgres, Tidemark, TidemarkOptions};
+
+/// Corpus files judged at once.
+const THREADS: usize = 2;
+
+/// The corpus is worth its name only while it is this broad.
+const QUERIES_MIN: usize = 700;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("slt")
+}
+
+fn chosen_files() -> Result<Vec<PathBuf>> {
+    let pattern = env::var("TIDEMARK_SLT").unwrap_or_default();
+    let files = corpus::files(&folder(), &pattern)?;
+    if files.is_empty() {
+        bail!("no corpus file's name contains {pattern:?}");
+    }
+    Ok(files)
+}
+
+/// Judges all chosen files, each with a subject of its own, and fails with every disagreement there is.
+fn judge_files<S: Subject>(new_subject: impl Fn() -> Result<S> + Sync) -> Result<()> {
+    let files = chosen_files()?;
+    let next = AtomicUsize::new(0);
+    let outcome: Mutex<Result<Report>> = Mutex::new(Ok(Report::default()));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = judge_file(file, &new_subject)
+                        .with_context(|| format!("could not judge {}", file.display()));
+                    let mut outcome = outcome.lock().unwrap();
+                    match (&mut *outcome, report) {
+                        (Ok(all), Ok(report)) => {
+                            println!("{}: {report}", file.display());
+                            all.add(report);
+                        }
+                        (Ok(_), Err(error)) => *outcome = Err(error),
+                        (Err(_), _) => {}
+                    }
+                }
+            });
+        }
+    });
+    let report = outcome.into_inner().unwrap()?;
+    println!("{report}");
+    if !report.mismatches.is_empty() {
+        let all: Vec<String> = report.mismatches.iter().map(ToString::to_string).collect();
+        // A panic and not an error: the list is all there is to say, a backtrace would bury it.
+        panic!("{report}\n\n{}\n\n{report}", all.join("\n\n"));
+    }
+    Ok(())
+}
+
+fn judge_file<S: Subject>(file: &Path, new_subject: impl Fn() -> Result<S>) -> Result<Report> {
+    let corpus = Corpus::read(file)?;
+    let database = Postgres::shared()?.create_database()?;
+    let mut subject = new_subject()?;
+    judge(&corpus, &database.connection_string(), &mut subject)
+}
+
+struct JudgedTidemark(Tidemark);
+
+impl Subject for JudgedTidemark {
+    fn connection_string(&self) -> String {
+        self.0.connection_string()
+    }
+
+    fn create_view(&self) -> &'static str {
+        "CREATE MATERIALIZED VIEW"
+    }
+
+    fn recover(&mut self) -> Result<()> {
+        if self.0.component_mut().is_running()? {
+            return Ok(());
+        }
+        self.0.start_again()
+    }
+}
+
+/// Postgres beside itself, with plain views in the place of maintained ones: they are always fresh too.
+struct JudgedPostgres(Database);
+
+impl Subject for JudgedPostgres {
+    fn connection_string(&self) -> String {
+        self.0.connection_string()
+    }
+
+    fn create_view(&self) -> &'static str {
+        "CREATE VIEW"
+    }
+
+    fn recover(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn postgres_is_the_judge() -> Result<()> {
+    judge_files(|| Ok(JudgedTidemark(Tidemark::start(TidemarkOptions::default())?)))
+}
+
+/// The corpus itself: every record does in Postgres what its marks say, and asked twice answers the same.
+#[test]
+fn postgres_agrees_with_itself() -> Result<()> {
+    judge_files(|| {
+        let database = Postgres::shared()?.create_database()?;
+        Ok(JudgedPostgres(database))
+    })
+}
+
+/// Breadth, and that every meant difference is explained.
+#[test]
+fn the_corpus_is_broad_and_its_differences_are_explained() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/differences.md");
+    let explained = std::fs::read_to_string(&path)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    let mut queries = 0;
+    for file in corpus::files(&folder(), "")? {
+        for record in Corpus::read(&file)?.records {
+            queries += usize::from(record.kind == Kind::Query);
+            if let Some(name) = record.differs {
+                assert!(
+                    explained.contains(&format!("`{name}`")),
+                    "{}:{}: docs/differences.md does not explain `{name}`",
+                    file.display(),
+                    record.line
+                );
+            }
+        }
+    }
+    assert!(queries >= QUERIES_MIN, "only {queries} queries");
+    Ok(())
+}
