@@ -209,11 +209,12 @@ impl Scalar {
         self.for_each_child(&mut |child| result = result && child.all(holds));
         result
     }
-    /// Neither columns nor parameters nor volatile or stable calls: its value can be computed now.
+    /// Neither columns nor parameters nor volatile or stable calls or casts: its value can be computed now.
     pub fn is_constant(&self) -> bool {
         self.all(&mut |scalar| match scalar {
             Scalar::Column(_) | Scalar::Parameter(..) | Scalar::LogicalTimestamp => false,
             Scalar::Call { function, .. } | Scalar::Quantified { function, .. } => function.0.volatility == Volatility::Immutable,
+            Scalar::Cast { input, column_type, .. } => !crate::functions::casts::depends_on_context(&input.column_type(&[]).scalar, &column_type.scalar),
             _ => true,
         })
     }

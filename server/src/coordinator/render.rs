@@ -111,9 +111,32 @@ pub fn drop_relations(control: &Control, entry: &Entry) {
         _ => None,
     };
     for id in collections_of(entry).into_iter().rev().chain(hidden) {
-        match control.drop_relation(id) {
-            Ok(()) | Err(EngineError::UnknownRelation(_)) => {}
-            Err(error) => tracing::error!(%id, %error, "could not drop a relation"),
+        if let Err(error) = drop_with_subscriptions(control, id) {
+            tracing::error!(%id, %error, "could not drop a relation");
         }
     }
+}
+
+/// How often subscriptions may come between before a drop gives up.
+const DROP_TRIES_MAX: usize = 100;
+
+/// Ends a relation, and with it the dataflows of subscriptions that read it: their subscribers are told that it was dropped.
+fn drop_with_subscriptions(control: &Control, id: CollectionId) -> Result<(), EngineError> {
+    let mut result = Ok(());
+    for _ in 0..DROP_TRIES_MAX {
+        result = match control.drop_relation(id) {
+            Err(EngineError::StillUsed { id, by }) if by.iter().all(|user| *user >= crate::session::subscribe::FIRST_TRANSIENT) => {
+                for subscription in &by {
+                    match control.drop_relation(*subscription) {
+                        Ok(()) | Err(EngineError::UnknownRelation(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(EngineError::StillUsed { id, by })
+            }
+            Err(EngineError::UnknownRelation(_)) => return Ok(()),
+            result => return result,
+        };
+    }
+    result
 }

@@ -70,6 +70,11 @@ impl Coordinator {
         let mut written = Pending::default();
         let mut answers = Vec::new();
         for (updates, answer) in writes {
+            // Writers hold the locks of their tables, so a table can not go before its writes; a defect there must not end the server.
+            if updates.iter().any(|(id, _)| self.catalog.get(*id).is_none()) {
+                let _ = answer.send(Err(Error::new("42P01", "a table that is written to was dropped")));
+                continue;
+            }
             written.add(updates);
             answers.push(answer);
         }

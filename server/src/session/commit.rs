@@ -125,6 +125,11 @@ impl Session {
             };
             let name = catalog.get(id).map_or_else(String::new, |entry| entry.name.clone());
             let guard = self.shared.table_locks.lock(id, &name, self.backend_pid, timeout).await?;
+            // It may have been dropped while this waited.
+            let is_created = self.transaction.as_ref().and_then(|transaction| transaction.definitions.as_ref()).is_some_and(|definitions| definitions.catalog.get(id).is_some());
+            if !is_created && self.shared.catalog().get(id).is_none() {
+                return Err(Error::new("42P01", format!("relation \"{name}\" does not exist")).with_detail("The table was dropped while this session waited to write to it."));
+            }
             if decides && read_timestamp.is_some_and(|read| guard.last_write() > read) {
                 return Err(could_not_serialize());
             }

@@ -34,7 +34,7 @@ impl Session {
                 let moment = self.moment_of(select.as_of.as_ref(), &self.planner(None, text))?;
                 self.read(query, parameters, moment).await?
             }
-            (CopySource::Subscribe(subscribe), _) => self.subscribe(subscribe, parameters, text).await?,
+            (CopySource::Subscribe(subscribe), _) => self.subscribe(subscribe, &[], parameters, text).await?,
             (CopySource::Table { name, columns }, _) => {
                 let columns = match columns.as_slice() {
                     [] => "*".to_string(),

@@ -60,7 +60,7 @@ impl Session {
             (Statement::Declare(declare), _) => self.declare(declare, planned, parameters, text).await,
             (Statement::CopyTo(copy), body) => self.copy_to(copy, body, parameters, text).await,
             (Statement::CopyFrom(copy), _) => self.copy_from(copy, text).await,
-            (Statement::Subscribe(subscribe), _) => self.subscribe(subscribe, parameters, text).await.map(Execution::Rows),
+            (Statement::Subscribe(subscribe), _) => self.subscribe(subscribe, &planned.parameters, parameters, text).await.map(Execution::Rows),
             (Statement::Explain(explain), _) => self.explain(explain, text).await,
             (Statement::Show(show), _) => self.show(show, text).await,
             (Statement::Fetch(fetch), _) => self.fetch(fetch, false, text).await,

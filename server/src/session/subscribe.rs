@@ -14,7 +14,7 @@ use crate::metrics::OpenConnection;
 use crate::{Error, Shared};
 use dataflow::{EngineError, RelationSnapshot, Tap, TapError, TapEvent, ViewDescription};
 use plan::{Access, Context, Id, Plan};
-use repr::{CollectionId, Diff, EvalError, Row, Schema, SortDirection, Timestamp};
+use repr::{CollectionId, Diff, EvalError, Row, Schema, SortDirection, Timestamp, Type};
 use sql::parse::{Subscribe, SubscribeEnvelope, SubscribeRelation, ast, ident_value};
 use sql::{Mode, Parameters};
 use std::collections::{BTreeMap, VecDeque};
@@ -78,9 +78,9 @@ impl Session {
         Ok(SubscribePlan { shape: shape_of(&subscribe.envelope, &schema)?, plan, schema, progress: subscribe.progress })
     }
 
-    pub(super) async fn subscribe(&mut self, subscribe: &Subscribe, parameters: &Row, text: &str) -> Result<RowsExecution, Error> {
+    pub(super) async fn subscribe(&mut self, subscribe: &Subscribe, types: &[Type], parameters: &Row, text: &str) -> Result<RowsExecution, Error> {
         let (mut planned, moment, up_to) = {
-            let given = (0..parameters.iter().count()).map(|_| None).collect();
+            let given = types.iter().cloned().map(Some).collect();
             let planned = self.plan_subscribe(subscribe, &mut Parameters::new(given), text)?;
             let planner = self.planner(None, text);
             let moment = self.moment_of(subscribe.as_of.as_ref(), &planner)?;

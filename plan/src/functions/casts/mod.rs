@@ -136,6 +136,19 @@ pub fn can_be_null(from: &Type, to: &Type) -> bool {
     matches!((from, to), (Type::Timestamp | Type::TimestampTz, Type::Time))
 }
 
+/// Whether the result depends on the session (its time zone, how it writes floats and bytes, what `now` means in text), so that it is not a constant.
+pub fn depends_on_context(from: &Type, to: &Type) -> bool {
+    let is_time = |scalar: &Type| matches!(scalar, Type::Date | Type::Time | Type::Timestamp | Type::TimestampTz);
+    match (from, to) {
+        (Type::Array(from), Type::Array(to)) => depends_on_context(from, to),
+        (Type::TimestampTz, to) => is_text(to) || (is_time(to) && *to != Type::TimestampTz),
+        (from, Type::TimestampTz) => is_text(from) || is_time(from),
+        (from, to) if is_text(from) => is_time(to) || matches!(to, Type::Array(_) | Type::Record(_)),
+        (Type::Float4 | Type::Float8 | Type::Bytea | Type::Array(_) | Type::Record(_), to) => is_text(to),
+        _ => false,
+    }
+}
+
 /// Whether a cast can fail. An unknown `from` is judged by the target alone.
 pub fn can_fail(from: &Type, to: &ColumnType) -> bool {
     if to.modifier >= 0 && takes_modifier(&to.scalar) {
