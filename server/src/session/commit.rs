@@ -6,7 +6,7 @@ use super::transaction::Transaction;
 use super::{Session, wall_clock};
 use crate::coordinator::Request;
 use crate::{Error, Shared};
-use repr::{CollectionId, Diff, Row, Timestamp};
+use repr::{CollectionId, Timestamp};
 use sql::parse::TransactionMode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ impl Session {
     /// The transaction a statement runs in: the open one, or a new implicit one.
     pub(super) fn enter_transaction(&mut self) -> &mut Transaction {
         if self.transaction.is_none() {
+            // A COMMIT that was cancelled while it waited has left what was local to its transaction.
+            self.settings.end_transaction();
             self.settings.begin_transaction();
         }
         let settings = &mut self.settings;
@@ -180,6 +182,3 @@ fn unknown_outcome() -> Error {
         .with_detail("It is not known whether the transaction was committed.")
         .with_hint("Look after the server has started again: it was committed whole or not at all.")
 }
-
-/// Rows for the first contents of a table, as the coordinator takes them.
-pub type Initial = Vec<(CollectionId, Vec<(Row, Diff)>)>;

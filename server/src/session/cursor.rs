@@ -2,9 +2,9 @@
 
 use super::prepared::Prepared;
 use super::rows::collect;
-use super::{PORTALS_MAX, Session};
+use super::{PORTALS_MAX, ResultColumns, Session};
 use crate::Error;
-use crate::execution::{BoxFuture, Execution, ReadyRows, ResultColumn, RowSource, RowsExecution, RowsTag};
+use crate::execution::{BoxFuture, Execution, ReadyRows, RowSource, RowsExecution, RowsTag};
 use repr::Row;
 use sql::parse::{Declare, Fetch, FetchDirection, Statement, ident_value};
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub struct Portal {
     prepared: Option<Arc<Prepared>>,
     parameters: Row,
     formats: Vec<i16>,
-    columns: Option<Arc<Vec<ResultColumn>>>,
+    columns: Option<ResultColumns>,
     state: State,
     /// WITH HOLD: it outlives its transaction.
     held: bool,
@@ -79,7 +79,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn describe_open(&mut self, name: &str) -> Result<(Option<Arc<Vec<ResultColumn>>>, Vec<i16>), Error> {
+    pub(super) fn describe_open(&mut self, name: &str) -> Result<(Option<ResultColumns>, Vec<i16>), Error> {
         let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
         Ok((portal.columns.clone(), portal.formats.clone()))
     }
@@ -141,11 +141,11 @@ impl Session {
         Ok(Execution::Command { tag: "DECLARE CURSOR".to_string() })
     }
 
-    pub(super) fn cursor_columns(&self, name: &str) -> Result<Option<Arc<Vec<ResultColumn>>>, Error> {
+    pub(super) fn cursor_columns(&self, name: &str) -> Result<Option<ResultColumns>, Error> {
         Ok(self.portals.get(name).ok_or_else(|| no_cursor(name))?.columns.clone())
     }
 
-    fn cursor(&self, name: &str) -> Result<(Arc<Mutex<CursorRows>>, Arc<Vec<ResultColumn>>), Error> {
+    fn cursor(&self, name: &str) -> Result<(Arc<Mutex<CursorRows>>, ResultColumns), Error> {
         match self.portals.get(name) {
             Some(Portal { state: State::Cursor(rows), columns, .. }) => Ok((rows.clone(), columns.clone().unwrap_or_default())),
             Some(_) => Err(Error::new("34000", format!("portal \"{name}\" is not a cursor"))),

@@ -304,7 +304,7 @@ impl Session {
         };
         let bound = sql::bind_index_keys(&keys_sql, &on.name, &schema, &planner.names, &planner.context).map_err(super::bind_error)?;
         if create.unique {
-            let has = |column: &usize| bound.iter().any(|scalar| *scalar == plan::Scalar::Column(*column));
+            let has = |column: &usize| bound.contains(&plan::Scalar::Column(*column));
             if !schema.keys.iter().any(|key| key.iter().all(has)) {
                 return Err(Error::unsupported(format!("cannot create unique index: \"{}\" is not known to have unique values there", on.name))
                     .with_hint("Create it without UNIQUE, or declare a PRIMARY KEY."));

@@ -107,6 +107,9 @@ pub struct StatementDescription {
     pub columns: Option<Arc<Vec<ResultColumn>>>,
 }
 
+/// The columns of a result, shared by its descriptions and its rows.
+pub type ResultColumns = Arc<Vec<ResultColumn>>;
+
 /// A notice: severity, SQLSTATE, message.
 pub type Notice = (&'static str, &'static str, String);
 
@@ -210,7 +213,7 @@ impl Session {
         self.open_portal(portal, prepared, parameters, result_formats)
     }
     /// Columns (`None`: no rows) and the result formats given at bind.
-    pub fn describe_portal(&mut self, portal: &str) -> Result<(Option<Arc<Vec<ResultColumn>>>, Vec<i16>), Error> {
+    pub fn describe_portal(&mut self, portal: &str) -> Result<(Option<ResultColumns>, Vec<i16>), Error> {
         self.describe_open(portal)
     }
     /// Starts a portal (first call), or takes up the rest of its rows: the protocol gives them back with [`Session::suspend`] after `max_rows`.

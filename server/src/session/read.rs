@@ -59,7 +59,7 @@ impl Session {
 
     /// Runs a query over its inputs: at once if it is small, else on a thread while its rows are read.
     pub(super) fn start_query(&self, query: &Arc<QueryPlan>, parameters: &Row, inputs: SessionInputs) -> Result<Box<dyn RowSource>, Error> {
-        let stop = Stop::new();
+        let stop = Stop::default();
         let context = Context {
             text: self.settings.text().clone(),
             now: self.transaction.as_ref().map(|transaction| transaction.now),

@@ -19,12 +19,10 @@ pub fn timed_out() -> Error {
 }
 
 /// Set when nobody wants the result any more; plans look at it between batches.
+#[derive(Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    pub fn new() -> Stop {
-        Stop(Arc::default())
-    }
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.0.clone()
     }

@@ -25,6 +25,9 @@ struct Values {
     custom: BTreeMap<String, String>,
 }
 
+/// The text of a setting by its name in lower case, as `current_setting` asks for it.
+pub type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What a rollback returns to.
 #[derive(Clone)]
 pub struct SavedSettings {
@@ -188,7 +191,7 @@ impl Settings {
     }
 
     /// `current_setting`, for as long as a statement is planned.
-    pub fn lookup(&self) -> Arc<dyn Fn(&str) -> Option<String> + Send + Sync> {
+    pub fn lookup(&self) -> Lookup {
         let values = self.current.clone();
         Arc::new(move |name| match variables::find(name) {
             Some(position) => values.known.get(position).map(|value| VARIABLES[position].shown(value)),

@@ -286,7 +286,7 @@ impl Subscription {
             return;
         }
         let mut writer = Writer::new(self.writer.shape.clone(), self.writer.progress, snapshot.arity());
-        let stop = Stop::new();
+        let stop = Stop::default();
         let stopped = stop.flag();
         let rows = ThreadRows::spawn(stop, None, move |sink| {
             let is_stopped = || stopped.load(std::sync::atomic::Ordering::Relaxed);
