@@ -136,9 +136,8 @@ impl Control {
             if !relation.is_input {
                 return Err(EngineError::UnknownRelation(batch.id));
             }
-            let lower = relation.snapshot.since.max(if relation.snapshot.is_hydrated { last } else { Timestamp::MIN });
             let times = batch.rows.iter().map(|(_, time, _)| time).chain(batch.errors.iter().map(|(_, time, _)| time));
-            if times.into_iter().any(|time| *time < lower || *time >= upper) {
+            if times.into_iter().any(|time| *time < relation.fed || *time >= upper) {
                 return Err(out_of_order);
             }
         }

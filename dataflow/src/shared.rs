@@ -42,6 +42,8 @@ pub(crate) struct Relation {
     pub inputs: BTreeSet<CollectionId>,
     pub is_input: bool,
     pub snapshot: RelationSnapshot,
+    /// Of an input: changes before it were handed in.
+    pub fed: Timestamp,
     as_of: Timestamp,
     /// The time asked for by `allow_compaction`.
     hold: Option<Timestamp>,
@@ -110,9 +112,9 @@ impl Shared {
     /// Makes the state visible to readers.
     pub fn swap(&self, state: &State) {
         let relations = state.relations.iter().filter(|(_, relation)| relation.dropping.is_none());
+        let before = self.published.load();
         let relations = relations.map(|(id, relation)| {
             // What did not change stays the same object.
-            let before = self.published.load();
             match before.get(*id) {
                 Some(snapshot) if is_same(snapshot, &relation.snapshot) => (*id, Arc::clone(snapshot)),
                 _ => (*id, Arc::new(relation.snapshot.clone())),
@@ -199,6 +201,7 @@ impl State {
     }
     pub fn add_frame(&mut self, upper: Timestamp, updates: usize) {
         self.last_upper = upper;
+        self.relations.values_mut().for_each(|relation| relation.fed = relation.fed.max(upper));
         self.frames.push_back((upper, updates));
         self.updates_behind += updates;
     }
@@ -210,7 +213,7 @@ impl State {
         let shard = Arc::new(Shard { upper: as_of, ..Shard::default() });
         let snapshot = RelationSnapshot { since: as_of, is_hydrated: false, layout, shards: vec![shard; workers] };
         let relation =
-            Relation { inputs, is_input, snapshot, as_of, hold: None, pins: BTreeMap::new(), taps: Vec::new(), dropping: None };
+            Relation { inputs, is_input, snapshot, fed: as_of, as_of, hold: None, pins: BTreeMap::new(), taps: Vec::new(), dropping: None };
         self.relations.insert(id, relation);
     }
     /// The first time from which all of `inputs` can be followed, not before `as_of`. It stays so until every worker has said [`State::unpin`].

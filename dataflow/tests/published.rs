@@ -128,7 +128,11 @@ fn reads_equal_a_model() {
                         assert_eq!(found, in_range, "seed {seed}, range {low}..{high} at {time}, descending: {descending}");
                         in_range.reverse();
                     }
-                    let first = collect(|visit| relation.range(Timestamp(time), None, None, true, &mut |row, diff| visit(row, diff) && false));
+                    let stop_at_first = |visit: &mut dyn FnMut(&[u8], Diff) -> bool, row: &[u8], diff| {
+                        visit(row, diff);
+                        false
+                    };
+                    let first = collect(|visit| relation.range(Timestamp(time), None, None, true, &mut |row, diff| stop_at_first(visit, row, diff)));
                     assert_eq!(first, model.clone().into_iter().next_back().into_iter().collect::<Vec<_>>());
                     right += 1;
                     wrong += usize::from(history[time as usize - 1] != *model);
@@ -171,7 +175,9 @@ fn taps_equal_the_differences_of_snapshots() {
         driver.control().create_view(description).unwrap();
         let notified = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&notified);
-        let notify: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop(counter.fetch_add(1, Ordering::Relaxed)));
+        let notify: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
         let mut tap = None;
         let mut expected = Rows::new();
         let mut state = Rows::new();

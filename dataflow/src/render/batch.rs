@@ -3,18 +3,18 @@
 //! Differential shares its batches within a worker by `Rc`; [`Shared`] mirrors that with an `Arc`, so that publishing an arrangement is a copy of
 //! pointers. Whoever drops a great batch last hands it to a thread that frees it, because that takes milliseconds.
 
-use super::container::{PackedRows, offsets_bytes};
+use super::container::{Offsets, PackedRows};
 use differential_dataflow::trace::cursor::Cursor;
 use differential_dataflow::trace::implementations::ord_neu::{OrdValBatch, OrdValBuilder};
 use differential_dataflow::trace::implementations::spine_fueled::Spine;
-use differential_dataflow::trace::implementations::{BatchContainer, Layout, OffsetList, layout};
+use differential_dataflow::trace::implementations::{BatchContainer, Layout, layout};
 use differential_dataflow::trace::{Batch, BatchReader, Builder, Description, Merger, Navigable};
 use std::any::Any;
 use std::sync::{Arc, OnceLock, mpsc};
 use timely::progress::{Antichain, frontier::AntichainRef};
 
 /// Keys and values packed, times of `T`, diffs of `R`.
-pub type RowLayout<T, R = i64> = (PackedRows, PackedRows, Vec<T>, Vec<R>, OffsetList);
+pub type RowLayout<T, R = i64> = (PackedRows, PackedRows, Vec<T>, Vec<R>, Offsets);
 /// The trace every arrangement of rows uses.
 pub type RowSpine<T, R = i64> = Spine<Shared<RowLayout<T, R>>>;
 /// Builds its batches.
@@ -44,8 +44,8 @@ where
         storage.vals.vals.shrink();
         storage.upds.times.shrink_to_fit();
         storage.upds.diffs.shrink_to_fit();
-        storage.vals.offs.smol.shrink_to_fit();
-        storage.upds.offs.smol.shrink_to_fit();
+        storage.vals.offs.shrink();
+        storage.upds.offs.shrink();
     }
 }
 
@@ -332,7 +332,7 @@ impl StoredBatch {
     /// Memory it owns.
     pub fn heap_bytes(&self) -> usize {
         let storage = &self.0.get().storage;
-        let offsets = offsets_bytes(&storage.vals.offs) + offsets_bytes(&storage.upds.offs);
+        let offsets = storage.vals.offs.heap_bytes() + storage.upds.offs.heap_bytes();
         let updates = storage.upds.times.capacity() * size_of::<u64>() + storage.upds.diffs.capacity() * size_of::<i64>();
         storage.keys.heap_bytes() + storage.vals.vals.heap_bytes() + offsets + updates
     }

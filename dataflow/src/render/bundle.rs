@@ -6,7 +6,7 @@ use super::stage::Linear;
 use super::trace::{RowsArranged, own};
 use crate::layout::{Shape, normalize};
 use plan::{Context, Scalar};
-use repr::{ColumnType, Row};
+use repr::ColumnType;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -104,7 +104,7 @@ impl<'scope, T: Time> Bundle<'scope, T> {
         Bundle::from_rows(rows, types, errors)
     }
     /// The rows split into the values of `key` and some of the columns.
-    pub fn pairs(&self, key: &[Scalar], columns: &[usize], context: &Context, name: &str) -> (operators::Updates<'scope, T, (Row, Row)>, Vec<Rows<'scope, T>>) {
+    pub fn pairs(&self, key: &[Scalar], columns: &[usize], context: &Context, name: &str) -> operators::FalliblePairs<'scope, T> {
         if let Some(settled) = self.with_failures(context) {
             return settled.pairs(key, columns, context, name);
         }
@@ -112,7 +112,7 @@ impl<'scope, T: Time> Bundle<'scope, T> {
         (pairs, self.errors.iter().cloned().chain([errors]).collect())
     }
     /// The values of scalars, split after `key_columns` of them.
-    pub fn computed(&self, scalars: &[Scalar], key_columns: usize, context: &Context, name: &str) -> (operators::Updates<'scope, T, (Row, Row)>, Vec<Rows<'scope, T>>) {
+    pub fn computed(&self, scalars: &[Scalar], key_columns: usize, context: &Context, name: &str) -> operators::FalliblePairs<'scope, T> {
         if let Some(settled) = self.with_failures(context) {
             return settled.computed(scalars, key_columns, context, name);
         }

@@ -1,6 +1,6 @@
 //! Encoded rows, one after the other in one allocation: what keys and values of a batch are kept in.
 
-use differential_dataflow::trace::implementations::{BatchContainer, OffsetList};
+use differential_dataflow::trace::implementations::BatchContainer;
 use repr::Row;
 use std::cmp::Ordering;
 use timely::container::PushInto;
@@ -46,6 +46,73 @@ impl PartialEq<&Row> for Packed<'_> {
     }
 }
 
+/// Ascending offsets: 32 bits each, and 64 from the first one that needs them.
+#[derive(Default)]
+pub struct Offsets {
+    small: Vec<u32>,
+    large: Vec<u64>,
+}
+
+impl Offsets {
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> usize {
+        if index < self.small.len() { self.small[index] as usize } else { self.large[index - self.small.len()] as usize }
+    }
+    #[inline(always)]
+    fn push(&mut self, offset: usize) {
+        match u32::try_from(offset) {
+            Ok(offset) if self.large.is_empty() => self.small.push(offset),
+            _ => self.large.push(offset as u64),
+        }
+    }
+    pub fn heap_bytes(&self) -> usize {
+        self.small.capacity() * size_of::<u32>() + self.large.capacity() * size_of::<u64>()
+    }
+    pub fn shrink(&mut self) {
+        self.small.shrink_to_fit();
+        self.large.shrink_to_fit();
+    }
+}
+
+impl BatchContainer for Offsets {
+    type Owned = usize;
+    type ReadItem<'a> = usize;
+    #[inline(always)]
+    fn into_owned(item: usize) -> usize {
+        item
+    }
+    #[inline(always)]
+    fn reborrow<'b, 'a: 'b>(item: usize) -> usize {
+        item
+    }
+    #[inline(always)]
+    fn push_ref(&mut self, item: usize) {
+        self.push(item)
+    }
+    #[inline(always)]
+    fn push_own(&mut self, item: &usize) {
+        self.push(*item)
+    }
+    fn clear(&mut self) {
+        self.small.clear();
+        self.large.clear();
+    }
+    fn with_capacity(size: usize) -> Offsets {
+        Offsets { small: Vec::with_capacity(size), large: Vec::new() }
+    }
+    fn merge_capacity(left: &Offsets, right: &Offsets) -> Offsets {
+        Offsets::with_capacity(left.len() + right.len())
+    }
+    #[inline(always)]
+    fn index(&self, index: usize) -> usize {
+        self.get(index)
+    }
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.small.len() + self.large.len()
+    }
+}
+
 /// Rows in one allocation. While all are equally long, no offsets are kept.
 #[derive(Default)]
 pub struct PackedRows {
@@ -54,11 +121,11 @@ pub struct PackedRows {
     /// The length of every row while `ends` is empty.
     stride: usize,
     /// Where each row ends, once two rows had different lengths.
-    ends: Option<OffsetList>,
+    ends: Option<Offsets>,
 }
 
 impl PackedRows {
-    #[inline]
+    #[inline(always)]
     pub fn row(&self, index: usize) -> &[u8] {
         match &self.ends {
             None => {
@@ -66,8 +133,8 @@ impl PackedRows {
                 &self.bytes[index * self.stride..(index + 1) * self.stride]
             }
             Some(ends) => {
-                let start = if index == 0 { 0 } else { ends.index(index - 1) };
-                &self.bytes[start..ends.index(index)]
+                let start = if index == 0 { 0 } else { ends.get(index - 1) };
+                &self.bytes[start..ends.get(index)]
             }
         }
     }
@@ -81,7 +148,7 @@ impl PackedRows {
         match &mut self.ends {
             Some(ends) => ends.push(self.bytes.len()),
             None if row.len() != self.stride => {
-                let mut ends = OffsetList::with_capacity(self.count);
+                let mut ends = Offsets::with_capacity(self.count);
                 (1..self.count).for_each(|position| ends.push(position * self.stride));
                 ends.push(self.bytes.len());
                 self.ends = Some(ends);
@@ -91,13 +158,13 @@ impl PackedRows {
     }
     /// Memory it owns.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.as_ref().map_or(0, offsets_bytes)
+        self.bytes.capacity() + self.ends.as_ref().map_or(0, Offsets::heap_bytes)
     }
     /// Gives back what was reserved and not needed.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         if let Some(ends) = &mut self.ends {
-            ends.smol.shrink_to_fit();
+            ends.shrink();
         }
     }
     /// The first position in `start..end` whose row is not less than `bound`.
@@ -109,10 +176,6 @@ impl PackedRows {
         }
         start
     }
-}
-
-pub fn offsets_bytes(offsets: &OffsetList) -> usize {
-    offsets.smol.capacity() * size_of::<u32>() + offsets.chonk.capacity() * size_of::<u64>()
 }
 
 impl PushInto<Row> for PackedRows {

@@ -24,6 +24,8 @@ use timely::scheduling::Activator;
 pub type Updates<'scope, T, D> = Stream<'scope, T, Vec<(D, T, i64)>>;
 /// A stream of rows.
 pub type Rows<'scope, T> = Updates<'scope, T, Row>;
+/// Keyed rows, and the errors of what they are made of.
+pub type FalliblePairs<'scope, T> = (Updates<'scope, T, (Row, Row)>, Vec<Rows<'scope, T>>);
 type Session<'a, T, D> = OutputBuilderSession<'a, T, CapacityContainerBuilder<Vec<(D, T, i64)>>>;
 
 /// Updates an operator handles before others have their turn.
@@ -156,7 +158,7 @@ pub fn apply_arranged<'scope, T: Time, D: Stored>(
 
 /// Keyed rows into an arrangement.
 pub fn arrange<'scope, T: Time>(rows: Updates<'scope, T, (Row, Row)>, name: &str) -> Arranged<'scope, TraceAgent<RowSpine<T>>> {
-    let exchange = Exchange::new(|((key, _), _, _): &((Row, Row), T, i64)| key.hashed().into());
+    let exchange = Exchange::new(|((key, _), _, _): &((Row, Row), T, i64)| key.hashed());
     arrange_core::<_, _, ContainerChunker<Vec<((Row, Row), T, i64)>>, ValBatcher<Row, Row, T, i64>, RowBuilder<T>, RowSpine<T>>(rows, exchange, name)
 }
 

@@ -27,7 +27,7 @@ struct Fixpoint<'scope, T: Time> {
 }
 
 /// Whether the rows of a binding may have negative multiplicities, whatever it reads.
-fn may_be_negative(binding: &RecursiveBinding) -> bool {
+pub fn may_be_negative(binding: &RecursiveBinding) -> bool {
     !matches!(binding.value, Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. })
 }
 

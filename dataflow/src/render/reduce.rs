@@ -174,7 +174,7 @@ fn can_fail(aggregate: &Aggregate) -> bool {
 
 /// Sums the rows of each group up, in the diff of an update without a value.
 fn accumulate<'scope, T: Time>(pairs: Updates<'scope, T, (Row, Row)>, aggregates: Vec<Aggregate>) -> Arranged<'scope, TraceAgent<RowSpine<T, Sums>>> {
-    let exchange = Exchange::new(|((key, _), _, _): &((Row, Row), T, i64)| key.hashed().into());
+    let exchange = Exchange::new(|((key, _), _, _): &((Row, Row), T, i64)| key.hashed());
     let sums = pairs.unary::<CapacityContainerBuilder<Vec<((Row, Row), T, Sums)>>, _, _, _>(exchange, "Accumulate", |_, _| {
         let mut groups: HashMap<(Row, T), (i64, Vec<Accumulator>)> = HashMap::new();
         move |input, output| {
@@ -228,7 +228,7 @@ fn finish_sums<'scope, T: Time>(
     failures: bool,
 ) -> Arranged<'scope, TraceAgent<RowSpine<T>>> {
     let mut builder = RowBuilder::new();
-    let logic: Box<dyn FnMut(&[u8], &Accumulators, &mut Vec<(Row, i64)>)> = Box::new(move |key, sums, output| {
+    let logic: SumsLogic = Box::new(move |key, sums, output| {
         builder.clear();
         match sums.finish(&aggregates, &mut builder) {
             Ok(()) if !failures => output.push((builder.finish(), 1)),
@@ -239,10 +239,13 @@ fn finish_sums<'scope, T: Time>(
     reduce_sums(sums, if failures { "ReduceErrors" } else { "Reduce" }, logic)
 }
 
+/// Gets a group's key and sums; appends what the group yields.
+type SumsLogic = Box<dyn FnMut(&[u8], &Accumulators, &mut Vec<(Row, i64)>)>;
+
 fn reduce_sums<'scope, T: Time>(
     sums: Arranged<'scope, TraceAgent<RowSpine<T, Sums>>>,
     name: &str,
-    mut logic: Box<dyn FnMut(&[u8], &Accumulators, &mut Vec<(Row, i64)>)>,
+    mut logic: SumsLogic,
 ) -> Arranged<'scope, TraceAgent<RowSpine<T>>> {
     sums.reduce_abelian::<_, BatchBuilder<T>, RowSpine<T>, PackedRows, _>(
         name,
@@ -261,7 +264,7 @@ fn reduce_sums<'scope, T: Time>(
 pub fn recompute<'scope, T: Time>(pairs: Updates<'scope, T, (Row, Row)>, aggregates: Vec<Aggregate>) -> (Updates<'scope, T, (Row, Row)>, Rows<'scope, T>) {
     let widths: Vec<usize> = aggregates.iter().map(|aggregate| aggregate.inputs().len()).collect();
     let mut builder = RowBuilder::new();
-    let results = operators::reduce_fallible(
+    operators::reduce_fallible(
         pairs,
         "Recompute",
         Box::new(move |_, values| {
@@ -278,8 +281,7 @@ pub fn recompute<'scope, T: Time>(pairs: Updates<'scope, T, (Row, Row)>, aggrega
             }
             Ok(vec![(builder.finish(), 1)])
         }),
-    );
-    results
+    )
 }
 
 /// The rows a group yields, or why it yields none.

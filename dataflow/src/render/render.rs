@@ -148,17 +148,7 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
 
     /// Whether a row may have a negative multiplicity; no is a proof.
     pub fn may_be_negative(&self, plan: &Plan) -> bool {
-        match plan {
-            Plan::Constant { rows, .. } => rows.as_ref().is_ok_and(|rows| rows.iter().any(|(_, count)| *count < 0)),
-            Plan::Get { id: Id::Global(_), .. } | Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. } => false,
-            Plan::Get { id: Id::Local(id), .. } => self.negative.contains(id),
-            Plan::Negate { .. } | Plan::Let { .. } | Plan::LetRec { .. } => true,
-            plan => {
-                let mut negative = false;
-                plan.for_each_child(&mut |child| negative = negative || self.may_be_negative(child));
-                negative
-            }
-        }
+        may_be_negative_given(plan, &self.negative)
     }
 
     /// Brings a binding into scope; what it hides is given back by [`Renderer::unbind`].
@@ -223,4 +213,38 @@ impl<'scope, T: Time> Renderer<'scope, '_, T> {
 pub struct Hidden<'scope, T: Time> {
     value: Option<Bundle<'scope, T>>,
     negative: bool,
+}
+
+/// The same, `negative` being the bindings in scope that may.
+fn may_be_negative_given(plan: &Plan, negative: &BTreeSet<LocalId>) -> bool {
+    match plan {
+        Plan::Constant { rows, .. } => rows.as_ref().is_ok_and(|rows| rows.iter().any(|(_, count)| *count < 0)),
+        Plan::Get { id: Id::Global(_), .. } | Plan::Reduce { .. } | Plan::TopK { .. } | Plan::Window { .. } | Plan::Threshold { .. } => false,
+        Plan::Get { id: Id::Local(id), .. } => negative.contains(id),
+        Plan::Negate { .. } => true,
+        Plan::Let { id, value, body } => {
+            let is_negative = may_be_negative_given(value, negative);
+            let mut inside = negative.clone();
+            set(&mut inside, *id, is_negative);
+            may_be_negative_given(body, &inside)
+        }
+        Plan::LetRec { bindings, body, .. } => {
+            let mut inside = negative.clone();
+            bindings.iter().for_each(|binding| set(&mut inside, binding.id, super::recursion::may_be_negative(binding)));
+            may_be_negative_given(body, &inside)
+        }
+        plan => {
+            let mut found = false;
+            plan.for_each_child(&mut |child| found = found || may_be_negative_given(child, negative));
+            found
+        }
+    }
+}
+
+fn set(negative: &mut BTreeSet<LocalId>, id: LocalId, is_negative: bool) {
+    if is_negative {
+        negative.insert(id);
+    } else {
+        negative.remove(&id);
+    }
 }

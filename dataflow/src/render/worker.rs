@@ -38,9 +38,13 @@ pub enum Command {
 }
 
 /// More batches than this in an arrangement are merged even when nothing arrives.
-const BATCHES_MAX: usize = 4;
+const BATCHES_MAX: usize = 6;
 /// Updates an arrangement merges at a time when nothing arrives.
-const EXERTION_UPDATES: usize = 1 << 12;
+const EXERTION_UPDATES: usize = 1 << 9;
+/// Steps in which a small batch is brought up to a great one.
+const EXERTION_STEPS: usize = 16;
+/// The least it merges at a time.
+const EXERTION_UPDATES_MIN: usize = 1 << 2;
 /// Steps without news after which a stepped worker has nothing left to do.
 const QUIET_STEPS: usize = 8;
 
@@ -73,11 +77,22 @@ struct WorkerState {
     last_upper: u64,
 }
 
-/// How many batches an arrangement may have before it merges on its own.
+/// When an arrangement merges on its own, and how much: the smallest batches are merged with one another, at the cost of what they hold (more
+/// effort than that would count as updates that were never made, and bring merges of everything forward), and a merge of great ones that has begun goes on
+/// in small steps.
 fn exertion_logic() -> ExertionLogic {
     Arc::new(|levels| {
         let batches: usize = levels.iter().filter(|(_, _, length)| *length > 0).map(|(_, count, _)| count).sum();
-        (batches > BATCHES_MAX).then_some(EXERTION_UPDATES)
+        if batches <= BATCHES_MAX {
+            return None;
+        }
+        if levels.iter().any(|(_, count, length)| *count > 1 && *length >= EXERTION_UPDATES) {
+            return Some(EXERTION_UPDATES);
+        }
+        let small: usize = levels.iter().map(|(_, _, length)| *length).filter(|length| *length > 0).skip(BATCHES_MAX - 1).sum();
+        // A batch may stand higher than its size says; then a fraction of that height at a time, lest it takes too many steps.
+        let height = levels.iter().filter(|(_, _, length)| *length > 0).map(|(level, _, _)| *level).min().unwrap_or(0);
+        Some(small.max(EXERTION_UPDATES_MIN).max((1usize << height.min(30)) / EXERTION_STEPS))
     })
 }
 
@@ -143,7 +158,7 @@ impl SteppedWorker {
     pub fn step(&mut self) -> bool {
         let is_told = self.state.take_commands(&mut self.worker);
         self.worker.step();
-        let is_new = self.state.publish(&mut self.worker);
+        let is_new = self.state.publish(&self.worker);
         self.quiet = if is_told || is_new || self.state.is_behind() { 0 } else { self.quiet + 1 };
         self.quiet < QUIET_STEPS
     }

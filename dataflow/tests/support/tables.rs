@@ -29,7 +29,7 @@ pub fn push_datum(random: &mut Random, column_type: &ColumnType, out: &mut RowBu
         Type::Int4 => out.push(Datum::Int4(if once_in(random, 40) { i32::MAX } else { random.random_range(0..5) })),
         Type::Int8 => out.push(Datum::Int8(random.random_range(0..5))),
         Type::Bool => out.push(Datum::Bool(random.random())),
-        Type::Text => out.push(Datum::Text(*pick::<&str>(random, &["", "a", "b", "a text too long to be kept inside of a row"]))),
+        Type::Text => out.push(Datum::Text(pick::<&str>(random, &["", "a", "b", "a text too long to be kept inside of a row"]))),
         Type::Float8 => out.push(Datum::Float8(*pick(random, &[0.0, -0.0, 0.1, 0.2, 1e300, f64::NAN, f64::INFINITY]))),
         // 1 and 1.0 are equal and look different.
         Type::Numeric => {
