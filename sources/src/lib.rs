@@ -21,8 +21,10 @@
 
 pub mod broker;
 mod channel;
+mod decode;
 mod error;
 mod error_row;
+mod json;
 pub mod kafka;
 mod key_state;
 mod spec;

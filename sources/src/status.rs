@@ -84,7 +84,12 @@ pub struct SourceStatus {
 impl SourceStatus {
     /// Of a source that could not even start.
     pub fn failed(error: SourceError) -> SourceStatus {
-        SourceStatus { state: SourceState::Failed(error), partitions: Vec::new(), counters: SourceCounters::default(), snapshot_rows_held: 0 }
+        SourceStatus {
+            state: SourceState::Failed(error),
+            partitions: Vec::new(),
+            counters: SourceCounters::default(),
+            snapshot_rows_held: 0,
+        }
     }
 }
 
