@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use crate::sql::TextRow;
 
 /// A question not answered after this long never will be.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What a server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
