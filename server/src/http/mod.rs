@@ -61,7 +61,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
             for partition in report.status.partitions {
                 partitions.push(PartitionSample {
                     source: name.clone(),
-                    topic: partition.topic,
+                    topic: partition.topic.clone(),
                     partition: i64::from(partition.partition),
                     offset: partition.applied_offset,
                     lag: partition.lag().unwrap_or(0),

@@ -111,7 +111,7 @@ fn read_event<'a>(text: &'a str, known_schema: &'a str) -> Result<Event<'a>, Eva
 
 fn read_source(text: &str) -> Result<Source<'_>, EvalError> {
     let mut source = Source::default();
-    let (mut lsn, mut sequence, mut file, mut position, mut row) = (None, None, None, None, None);
+    let (mut sequence, mut file, mut position, mut row) = (None, None, None, None);
     let mut fields = Fields::new(text).map_err(bad_json)?;
     while let Some((name, value)) = fields.next().map_err(bad_json)? {
         match (name.raw, value) {
@@ -119,16 +119,14 @@ fn read_source(text: &str) -> Result<Source<'_>, EvalError> {
             ("snapshot", Token::Text(text)) => {
                 source.snapshot = match text.raw {
                     "first" => Some(Snapshot::First),
-                    "true" | "first_in_data_collection" | "last_in_data_collection" => {
-                        Some(Snapshot::Middle)
-                    }
+                    "true" | "first_in_data_collection" => Some(Snapshot::Middle),
+                    "last_in_data_collection" => Some(Snapshot::LastOfTable),
                     "last" => Some(Snapshot::Last),
                     "incremental" => Some(Snapshot::Incremental),
                     _ => None,
                 };
             }
             ("snapshot", Token::Bool(true)) => source.snapshot = Some(Snapshot::Middle),
-            ("lsn", value) => lsn = value.integer(),
             ("sequence", Token::Text(text)) => sequence = text.get().ok(),
             ("file", Token::Text(text)) => file = Some(text.raw),
             ("pos", value) => position = value.integer(),
@@ -148,10 +146,7 @@ fn read_source(text: &str) -> Result<Source<'_>, EvalError> {
             })
         })(),
         // An LSN alone is no position: transactions come in the order of their commits. Older connectors have nothing better.
-        _ => {
-            let _ = lsn;
-            None
-        }
+        _ => None,
     };
     Ok(source)
 }

@@ -130,6 +130,7 @@ pub(crate) enum UpstreamPosition {
 pub(crate) enum Snapshot {
     First,
     Middle,
+    LastOfTable,
     /// The last row of all tables.
     Last,
     /// Of an incremental snapshot, among the changes.

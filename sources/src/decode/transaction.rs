@@ -44,6 +44,8 @@ impl std::fmt::Display for TransactionId {
 pub(crate) enum Boundary {
     Begin {
         id: TransactionId,
+        /// Postgres: the first event's.
+        lsn: Option<u64>,
     },
     End {
         id: TransactionId,
@@ -82,7 +84,7 @@ pub(super) fn decode(value: Option<&[u8]>) -> Result<Option<Boundary>, EvalError
     }
     let (id, lsn) = TransactionId::parse(&id.ok_or_else(|| wrong("id"))?);
     match status.as_deref() {
-        Some("BEGIN") => Ok(Some(Boundary::Begin { id })),
+        Some("BEGIN") => Ok(Some(Boundary::Begin { id, lsn })),
         Some("END") => {
             let mut counts = Vec::new();
             if let Some(Token::Array(list)) = collections {
