@@ -1,3 +1,5 @@
+//! Numbers against the judge's answers and against arithmetic done another way.
+
 use super::Numeric;
 
 /// Ascending values, each class and every kind of exponent among them; values in one entry are equal.
