@@ -23,13 +23,19 @@ pub struct Fields {
     pub hint: Option<String>,
     /// 1-based character position in the query text.
     pub position: Option<usize>,
+    /// Where in what was being done it happened: a line of copied data.
+    pub context: Option<String>,
+    /// The names in the message by themselves, for applications that tell their users in words of their own.
+    pub table: Option<String>,
+    pub column: Option<String>,
+    pub constraint: Option<String>,
 }
 
 impl Error {
     /// `sqlstate` is five characters of Postgres' appendix A.
     pub fn new(sqlstate: &str, message: impl Into<String>) -> Error {
         let code = <[u8; 5]>::try_from(sqlstate.as_bytes()).map_or(SqlState::INTERNAL_ERROR, SqlState);
-        Error(Box::new(Fields { severity: Severity::Error, sqlstate: code, message: message.into(), detail: None, hint: None, position: None }))
+        Error(Box::new(Fields { severity: Severity::Error, sqlstate: code, message: message.into(), detail: None, hint: None, position: None, context: None, table: None, column: None, constraint: None }))
     }
     pub fn fatal(sqlstate: &str, message: impl Into<String>) -> Error {
         let mut error = Error::new(sqlstate, message);
@@ -56,6 +62,22 @@ impl Error {
     }
     pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hint = Some(hint.into());
+        self
+    }
+    pub fn with_context(mut self, context: impl Into<String>) -> Error {
+        self.0.context = Some(context.into());
+        self
+    }
+    pub fn with_table(mut self, table: impl Into<String>) -> Error {
+        self.0.table = Some(table.into());
+        self
+    }
+    pub fn with_column(mut self, column: impl Into<String>) -> Error {
+        self.0.column = Some(column.into());
+        self
+    }
+    pub fn with_constraint(mut self, constraint: impl Into<String>) -> Error {
+        self.0.constraint = Some(constraint.into());
         self
     }
     pub fn with_position(mut self, position: Option<usize>) -> Error {

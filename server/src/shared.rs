@@ -74,8 +74,8 @@ impl Shared {
             let (since, upper) = published
                 .readable(relations)
                 .ok_or_else(|| Error::new("42P01", "a relation this query reads was dropped while it was planned"))?;
-            // Nothing to read: any moment will do, and the newest shown one is a moment.
-            let newest = if upper == Timestamp::MAX { Some(required) } else { upper.previous() };
+            // Nothing that changes: any moment will do that can still be read, and idle time may have moved `since` past the newest shown one.
+            let newest = if upper == Timestamp::MAX { Some(required.max(since)) } else { upper.previous() };
             if let Some(timestamp) = newest.filter(|timestamp| *timestamp >= since && *timestamp >= required) {
                 if !serializable {
                     self.show(timestamp);

@@ -274,13 +274,9 @@ impl CopyParser {
     }
 }
 
-/// Where in the data it happened, behind the error's own detail.
+/// Where in the data it happened; the innermost place is the one that counts.
 fn with_context(error: Error, context: &str) -> Error {
-    let detail = match &error.fields().detail {
-        Some(detail) => format!("{detail}\n{context}"),
-        None => context.to_string(),
-    };
-    error.with_detail(detail)
+    if error.fields().context.is_some() { error } else { error.with_context(context) }
 }
 
 fn text_fields(line: &[u8], delimiter: u8, null: &[u8]) -> Vec<Field> {
@@ -398,7 +394,7 @@ mod tests {
                 Ok(())
             };
             let result = data.chunks(chunk).try_for_each(|bytes| parser.push(bytes, &mut take)).and_then(|()| parser.finish(&mut take));
-            results.push(result.map(|()| rows).map_err(|error| format!("{} {} | {}", error.sqlstate(), error, error.fields().detail.clone().unwrap_or_default())));
+            results.push(result.map(|()| rows).map_err(|error| format!("{} {} | {}", error.sqlstate(), error, error.fields().context.clone().unwrap_or_default())));
         }
         assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
         results.swap_remove(0)

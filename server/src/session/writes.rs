@@ -111,7 +111,8 @@ impl Target {
         for (datum, column) in row.iter().zip(&self.schema.columns) {
             if datum.is_null() && !column.column_type.nullable {
                 let message = format!("null value in column \"{}\" of relation \"{}\" violates not-null constraint", column.name, self.name);
-                return Err(Error::new("23502", message).with_detail(format!("Failing row contains ({}).", row_text(row, &self.schema, text))));
+                let detail = format!("Failing row contains ({}).", row_text(row, &self.schema, text));
+                return Err(Error::new("23502", message).with_detail(detail).with_table(&self.name).with_column(&column.name));
             }
         }
         Ok(())
@@ -123,8 +124,11 @@ impl Target {
         let datums = row.unpack();
         let values = Row::pack(key.iter().filter_map(|column| datums.get(*column)).cloned());
         let columns = Schema { columns: key.iter().filter_map(|column| self.schema.columns.get(*column)).cloned().collect(), keys: Vec::new() };
-        Error::new("23505", format!("duplicate key value violates unique constraint \"{}_pkey\"", self.name))
+        let constraint = format!("{}_pkey", self.name);
+        Error::new("23505", format!("duplicate key value violates unique constraint \"{constraint}\""))
             .with_detail(format!("Key ({})=({}) already exists.", names.join(", "), row_text(&values, &columns, text)))
+            .with_table(&self.name)
+            .with_constraint(constraint)
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::{Arc, LazyLock};
 /// OIDs of user objects begin where Postgres' do.
 const FIRST_USER_OID: u32 = 16_384;
 /// OIDs of built-in relations that Postgres does not have.
-const FIRST_TM_OID: u32 = 12_000;
+const FIRST_TM_OID: u32 = 15_000;
 /// The one role, and the one database.
 pub const ROLE_OID: u32 = 10;
 pub const DATABASE_OID: u32 = 5;

@@ -100,7 +100,7 @@ const BTREE_OID: u32 = 403;
 /// Primary keys have no entries of their own; their OIDs are the relation's, moved up.
 const PRIMARY_KEY_OIDS: u32 = 1_000_000_000;
 
-fn primary_key(entry: &Entry) -> Option<&Vec<usize>> {
+pub(super) fn primary_key(entry: &Entry) -> Option<&Vec<usize>> {
     match &entry.definition {
         Definition::Table(_) | Definition::Source(_) => entry.definition.schema()?.keys.first(),
         _ => None,
@@ -116,7 +116,8 @@ fn primary_key_name(entry: &Entry) -> String {
 }
 
 fn attributes(world: &World<'_>, out: &mut Filler<'_>) {
-    let mut columns = |relation: u32, schema: &Schema, defaults: &[usize]| {
+    // NOT NULL is a constraint of a table; what is merely known of a view's columns is none.
+    let mut columns = |relation: u32, schema: &Schema, defaults: &[usize], is_constrained: bool| {
         for (position, column) in schema.columns.iter().enumerate() {
             let scalar = &column.column_type.scalar;
             out.row(&[
@@ -131,7 +132,7 @@ fn attributes(world: &World<'_>, out: &mut Filler<'_>) {
                 ("atttypmod", column.column_type.modifier.into()),
                 ("attalign", 'i'.into()),
                 ("attstorage", 'p'.into()),
-                ("attnotnull", (!column.column_type.nullable).into()),
+                ("attnotnull", (is_constrained && !column.column_type.nullable).into()),
                 ("atthasdef", defaults.contains(&position).into()),
                 ("attislocal", true.into()),
                 ("attcollation", if scalar.category() == 'S' { 100 } else { 0 }.into()),
@@ -144,7 +145,7 @@ fn attributes(world: &World<'_>, out: &mut Filler<'_>) {
             _ => Vec::new(),
         };
         if let Some(schema) = entry.definition.schema() {
-            columns(oid_of(entry.id), schema, &defaults);
+            columns(oid_of(entry.id), schema, &defaults, matches!(entry.definition, Definition::Table(_) | Definition::Source(_)));
         }
         if let Definition::Index(index) = &entry.definition
             && let Some(on) = world.catalog.get(index.on).and_then(|on| on.definition.schema())
@@ -153,15 +154,15 @@ fn attributes(world: &World<'_>, out: &mut Filler<'_>) {
                 let column = on.columns.iter().find(|column| quoted(&column.name) == *key);
                 column.map_or_else(|| ("expr".to_string(), ColumnType::new(Type::Text)), |column| (column.name.clone(), column.column_type.clone()))
             });
-            columns(oid_of(entry.id), &Schema::new(key), &[]);
+            columns(oid_of(entry.id), &Schema::new(key), &[], false);
         }
         if let (Some(key), Some(schema)) = (primary_key(entry), entry.definition.schema()) {
             let key = key.iter().filter_map(|column| schema.columns.get(*column)).map(|column| (column.name.clone(), column.column_type.clone()));
-            columns(primary_key_oid(entry), &Schema::new(key), &[]);
+            columns(primary_key_oid(entry), &Schema::new(key), &[], false);
         }
     }
     for relation in relations() {
-        columns(relation.oid, &relation.schema, &[]);
+        columns(relation.oid, &relation.schema, &[], true);
     }
 }
 

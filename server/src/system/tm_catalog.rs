@@ -9,6 +9,7 @@ pub const DEFINITIONS: &[(&str, &str, &str)] = &[
     ("pg_catalog", "tm_visible", "oid oid"),
     ("pg_catalog", "tm_viewdef", "oid oid,definition text"),
     ("pg_catalog", "tm_indexdef", "oid oid,definition text"),
+    ("pg_catalog", "tm_index_column", "oid oid,attnum int4,definition text"),
     ("pg_catalog", "tm_constraintdef", "oid oid,definition text"),
     ("pg_catalog", "tm_description", "oid oid,description text"),
     ("pg_catalog", "tm_column_description", "oid oid,attnum int4,description text"),
@@ -33,6 +34,7 @@ pub fn fill(name: &str) -> Option<Fill> {
         "tm_visible" => visible,
         "tm_viewdef" => view_definitions,
         "tm_indexdef" => index_definitions,
+        "tm_index_column" => index_columns,
         "tm_constraintdef" => constraint_definitions,
         "tm_description" => descriptions,
         "tm_role_name" => role_names,
@@ -85,6 +87,26 @@ fn index_definitions(world: &World<'_>, out: &mut Filler<'_>) {
         }
         if let Some((oid, index, _)) = pg_catalog::primary_key_definitions(entry) {
             out.row(&[("oid", oid.into()), ("definition", index.into())]);
+        }
+    }
+}
+
+/// The definitions of indexes (number 0) and of their columns.
+fn index_columns(world: &World<'_>, out: &mut Filler<'_>) {
+    let mut add = |oid: u32, whole: String, columns: &[String]| {
+        for (number, definition) in std::iter::once(&whole).chain(columns).enumerate() {
+            out.row(&[("oid", oid.into()), ("attnum", number.into()), ("definition", definition.clone().into())]);
+        }
+    };
+    for entry in world.catalog.entries() {
+        if let Definition::Index(index) = &entry.definition
+            && let Some(on) = world.catalog.get(index.on)
+        {
+            add(oid_of(entry.id), index_definition(entry, index, on), &index.keys_sql);
+        }
+        if let (Some((oid, whole, _)), Some(key), Some(schema)) = (pg_catalog::primary_key_definitions(entry), pg_catalog::primary_key(entry), entry.definition.schema()) {
+            let columns: Vec<String> = key.iter().filter_map(|column| schema.columns.get(*column)).map(|column| quoted(&column.name)).collect();
+            add(oid, whole, &columns);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `tm_visible` | `oid oid` | `pg_table_is_visible`: the relations found without a schema |
 //! | `tm_viewdef` | `oid oid, definition text` | `pg_get_viewdef` |
 //! | `tm_indexdef` | `oid oid, definition text` | `pg_get_indexdef` |
+//! | `tm_index_column` | `oid oid, attnum int4, definition text` | `pg_get_indexdef` of one column; number 0 is the whole index |
 //! | `tm_constraintdef` | `oid oid, definition text` | `pg_get_constraintdef` |
 //! | `tm_description` | `oid oid, description text` | `obj_description`, `shobj_description` |
 //! | `tm_column_description` | `oid oid, attnum int4, description text` | `col_description` |
@@ -52,7 +53,7 @@ fn answer_of(name: &str, count: usize) -> Option<Answer> {
         ("pg_table_is_visible", 1) => Answer::Member("tm_visible"),
         ("pg_type_is_visible" | "pg_function_is_visible" | "pg_operator_is_visible" | "pg_opclass_is_visible" | "pg_collation_is_visible", 1) => Answer::True,
         ("pg_get_viewdef", 1 | 2) => Answer::Lookup("tm_viewdef", "definition"),
-        ("pg_get_indexdef", 1 | 3) => Answer::Lookup("tm_indexdef", "definition"),
+        ("pg_get_indexdef", 1) => Answer::Lookup("tm_indexdef", "definition"),
         ("pg_get_constraintdef", 1 | 2) => Answer::Lookup("tm_constraintdef", "definition"),
         ("obj_description" | "shobj_description", 1 | 2) => Answer::Lookup("tm_description", "description"),
         ("pg_get_userbyid", 1) => Answer::LookupOr("tm_role_name", "name", "unknown (OID=0)"),
@@ -104,6 +105,15 @@ impl Binder<'_> {
         }))
     }
 
+    /// The value of the row with this `oid` and `attnum`, which is the relation's second column.
+    fn helper_lookup_by_number(&mut self, relation: &str, oid: &Expression, number: &Expression, value: &str) -> BindResult<Option<Expression>> {
+        let Expression::Scalar(query) = self.helper_lookup(relation, oid.clone(), value)? else { return Ok(None) };
+        let Query { relation, outputs, order } = *query;
+        let Some(position) = relation.columns().get(1).copied() else { return Ok(None) };
+        let same = self.binary("=", Expression::Column(position), number.clone())?;
+        Ok(Some(Expression::Scalar(Box::new(Query { relation: relation.filter(vec![same]), outputs, order }))))
+    }
+
     fn special_catalog_function(&mut self, name: &str, arguments: &[Expression]) -> BindResult<Option<Expression>> {
         match (name, arguments) {
             ("format_type", [oid, modifier]) => {
@@ -116,13 +126,8 @@ impl Binder<'_> {
             }
             ("pg_encoding_to_char", [_]) => Ok(Some(literal(Datum::Text("UTF8"), Type::Name))),
             ("pg_client_encoding" | "getdatabaseencoding", []) => Ok(Some(literal(Datum::Text("UTF8"), Type::Name))),
-            ("col_description", [oid, number]) => {
-                let Expression::Scalar(query) = self.helper_lookup("tm_column_description", oid.clone(), "description")? else { return Ok(None) };
-                let Query { relation, outputs, order } = *query;
-                let Some(position) = relation.columns().get(1).copied() else { return Ok(None) };
-                let same = self.binary("=", Expression::Column(position), number.clone())?;
-                Ok(Some(Expression::Scalar(Box::new(Query { relation: relation.filter(vec![same]), outputs, order }))))
-            }
+            ("col_description", [oid, number]) => self.helper_lookup_by_number("tm_column_description", oid, number, "description"),
+            ("pg_get_indexdef", [oid, number, _]) => self.helper_lookup_by_number("tm_index_column", oid, number, "definition"),
             ("to_regclass" | "to_regtype" | "to_regproc" | "to_regnamespace", [Expression::Literal(row, _)]) => {
                 let reg_type = match name {
                     "to_regclass" => Type::Regclass,
@@ -275,10 +280,11 @@ pub(crate) fn split_name(written: &str) -> Option<Vec<String>> {
 }
 
 /// The relation helpers read, for tests of the server's side.
-pub const HELPER_RELATIONS: [(&str, &[(&str, Type)]); 12] = [
+pub const HELPER_RELATIONS: [(&str, &[(&str, Type)]); 13] = [
     ("tm_visible", &[("oid", Type::Oid)]),
     ("tm_viewdef", &[("oid", Type::Oid), ("definition", Type::Text)]),
     ("tm_indexdef", &[("oid", Type::Oid), ("definition", Type::Text)]),
+    ("tm_index_column", &[("oid", Type::Oid), ("attnum", Type::Int4), ("definition", Type::Text)]),
     ("tm_constraintdef", &[("oid", Type::Oid), ("definition", Type::Text)]),
     ("tm_description", &[("oid", Type::Oid), ("description", Type::Text)]),
     ("tm_column_description", &[("oid", Type::Oid), ("attnum", Type::Int4), ("description", Type::Text)]),

@@ -61,22 +61,12 @@ pub fn bind_body(body: &QueryBody, names: &dyn Names, session: &SessionContext, 
     let (mut query, column_names) = binder.bind_body_node(body)?;
     if mode == Mode::Maintained {
         query.order.clear();
-        check_view_columns(&column_names)?;
     }
     if mode == Mode::OneShot {
         query = binder.show_names(query)?;
     }
     let schema = binder.schema_of(&query, &column_names);
     binder.finish(query, schema)
-}
-
-/// A relation has no two columns of one name.
-fn check_view_columns(names: &[String]) -> BindResult<()> {
-    let mut seen = std::collections::HashSet::new();
-    match names.iter().find(|name| !seen.insert(name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(BindError::new(codes::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))),
-    }
 }
 
 impl Binder<'_> {

@@ -22,6 +22,7 @@ CREATE TABLE tm_role_name (oid oid, name text);
 CREATE TABLE tm_type_name (oid oid, name text);
 CREATE TABLE tm_class_name (oid oid, name text);
 CREATE TABLE tm_indexdef (oid oid, definition text);
+CREATE TABLE tm_index_column (oid oid, attnum int4, definition text);
 INSERT INTO pg_class VALUES (16384, 'x', 'r', 10, 2200), (16385, 'y', 'i', 10, 2200);
 INSERT INTO pg_namespace VALUES (2200, 'public');
 INSERT INTO pg_attribute VALUES (16384, 'a', 1043, 7, 1, true, true, false), (16384, 'n', 1700, 327686, 2, false, false, false);
