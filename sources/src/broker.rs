@@ -48,16 +48,7 @@ impl HeaderList for Headers {
     }
 }
 
-/// Where to start a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    Beginning,
-    Offset(i64),
-    /// The first message that is not older than this.
-    TimestampMilliseconds(i64),
-}
-
-/// What a poll may report beside messages.
+/// Whether a broker can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The broker cannot be reached; reading goes on by itself when it is back.
@@ -69,13 +60,21 @@ pub enum Condition {
 /// A broker, with an assignment of partitions. Offsets are the caller's: nothing is committed anywhere.
 ///
 /// Contract: the messages of a partition come in the order of their offsets, from the assigned one on; an offset is missing only if the broker has none there (compaction,
-/// control records). If the next offset is no longer there, or not yet there though it should be, `poll` fails with an error that names topic and partition.
+/// control records). An error of class 08 (connection) passes by itself; any other is final. If the next offset is no longer there, or not yet there though it should be, `poll` fails with an error that names topic and partition.
 pub trait Broker {
     /// The numbers of a topic's partitions; none when there is no such topic. Asking does not create it.
     fn partitions(&mut self, topic: TopicIndex) -> Result<Vec<i32>, SourceError>;
 
-    /// Starts reading partitions that are not being read yet.
-    fn assign(&mut self, partitions: &[(TopicIndex, i32, From)]) -> Result<(), SourceError>;
+    /// Starts reading partitions that are not being read yet, each at an offset.
+    fn assign(&mut self, partitions: &[(TopicIndex, i32, i64)]) -> Result<(), SourceError>;
+
+    /// The offset of the first message that is not older than a time, or the end.
+    fn offset_at(
+        &mut self,
+        topic: TopicIndex,
+        partition: i32,
+        milliseconds: i64,
+    ) -> Result<i64, SourceError>;
 
     /// The first offset of a partition and the one after its last.
     fn watermarks(&mut self, topic: TopicIndex, partition: i32) -> Result<(i64, i64), SourceError>;

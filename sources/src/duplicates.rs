@@ -95,10 +95,12 @@ fn identity(change: &Change) -> Option<u64> {
         Operation::Delete { .. } => 1,
         _ => 2,
     };
-    let order = match (&change.transaction, change.key_hash) {
-        (Some(transaction), _) if transaction.total_order > 0 => transaction.total_order as u64,
-        (_, 0) => return None,
-        (_, key) => key,
+    let order = match (change.position, &change.transaction, change.key_hash) {
+        // The row's number is in the position; the order in the transaction begins anew with each run of the connector.
+        (Some(UpstreamPosition::Binlog { .. }), _, key) => key,
+        (_, Some(transaction), _) if transaction.total_order > 0 => transaction.total_order as u64,
+        (_, _, 0) => return None,
+        (_, _, key) => key,
     };
     let mut bytes = [operation; 9];
     bytes[1..].copy_from_slice(&order.to_be_bytes());

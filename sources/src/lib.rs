@@ -19,14 +19,22 @@
 //! # What is missing in a message
 //! A field that is absent is NULL in a nullable column (a column added or dropped upstream) and an error (23502) in one that is NOT NULL.
 
+mod apply;
 pub mod broker;
 mod channel;
 mod decode;
+mod duplicates;
 mod error;
 mod error_row;
+mod gather;
 mod json;
 pub mod kafka;
 mod key_state;
+mod pipeline;
+mod position;
+mod progress;
+#[cfg(test)]
+mod sim_broker;
 mod spec;
 mod status;
 

@@ -54,7 +54,10 @@ impl Progress {
     }
 
     pub(crate) fn done_ranges(&self) -> Vec<(i64, i64)> {
-        self.done.iter().map(|(start, end)| (*start, *end)).collect()
+        self.done
+            .iter()
+            .map(|(start, end)| (*start, *end))
+            .collect()
     }
 
     /// The message at `offset` was read. Offsets between are not there (compaction, control records) and so are done.

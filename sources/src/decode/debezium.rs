@@ -203,21 +203,24 @@ impl DebeziumDecoder {
     pub(super) fn decode(&mut self, message: Message<'_>) -> Decoded {
         let mut change = Change {
             relation: self.relation,
-            operation: Operation::Nothing,
             key_hash: message.key.map_or(0, hash),
-            position: None,
-            transaction: None,
-            snapshot: None,
-            run: 0,
+            ..Change::nothing()
         };
         match self.fill(message, &mut change) {
             Ok(true) => {}
             Ok(false) => return Decoded::Nothing,
             Err(error) => {
                 self.builder.clear();
-                let key = message.key.map(<[u8]>::to_vec);
-                change.operation = Operation::Broken { error, key };
+                change.operation = Operation::Broken(error);
             }
+        }
+        let may_fail = match &change.operation {
+            Operation::Broken(_) | Operation::Truncate => true,
+            Operation::Upsert { unavailable, .. } => !unavailable.is_empty(),
+            _ => false,
+        };
+        if may_fail {
+            change.key = message.key.map(<[u8]>::to_vec);
         }
         Decoded::Change(change)
     }

@@ -35,6 +35,8 @@ pub(crate) struct Change {
     pub operation: Operation,
     /// Hash of the message's key; 0 if it has none.
     pub key_hash: u64,
+    /// The message's key, kept only where an error row may need it.
+    pub key: Option<Vec<u8>>,
     /// Where upstream it happened.
     pub position: Option<UpstreamPosition>,
     pub transaction: Option<InTransaction>,
@@ -80,22 +82,25 @@ pub(crate) enum Operation {
         after: Option<Row>,
     },
     Truncate,
-    /// What cannot be decoded. The key's bytes are kept for the error row.
-    Broken {
-        error: EvalError,
-        key: Option<Vec<u8>>,
-    },
+    /// What cannot be decoded.
+    Broken(EvalError),
     /// A null value that concerns no row of ours.
     Nothing,
 }
 
 impl Change {
-    /// Whether the connector counts it as an event of its transaction.
-    pub(crate) fn is_event(&self) -> bool {
-        !matches!(
-            self.operation,
-            Operation::Tombstone { .. } | Operation::Nothing
-        )
+    /// Of a message that concerns no row.
+    pub(crate) fn nothing() -> Change {
+        Change {
+            relation: 0,
+            operation: Operation::Nothing,
+            key_hash: 0,
+            key: None,
+            position: None,
+            transaction: None,
+            snapshot: None,
+            run: 0,
+        }
     }
 
     /// About how much memory it takes.
@@ -107,17 +112,15 @@ impl Change {
             Operation::Exchange { before, after } => {
                 before.heap_bytes() + after.as_ref().map_or(0, Row::heap_bytes)
             }
-            Operation::Broken { error, key } => {
-                error.message().len() + key.as_ref().map_or(0, Vec::len)
-            }
+            Operation::Broken(error) => error.message().len(),
             Operation::Truncate | Operation::Nothing => 0,
         };
-        size_of::<Change>() + rows
+        size_of::<Change>() + rows + self.key.as_ref().map_or(0, Vec::len)
     }
 }
 
 /// A position in the upstream's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum UpstreamPosition {
     /// The end of the last transaction committed before the event's own (positions are in commit order by it, not by the LSN), and the event's LSN.
     Postgres { committed: Option<u64>, lsn: u64 },

@@ -51,17 +51,15 @@ impl PlainDecoder {
     pub(super) fn decode(&mut self, message: Message<'_>) -> Change {
         let operation = self.operation(message).unwrap_or_else(|error| {
             self.builder.clear();
-            let key = message.key.map(<[u8]>::to_vec);
-            Operation::Broken { error, key }
+            Operation::Broken(error)
         });
+        let is_broken = matches!(operation, Operation::Broken(_));
         Change {
             relation: self.relation,
-            operation,
             key_hash: message.key.map_or(0, hash),
-            position: None,
-            transaction: None,
-            snapshot: None,
-            run: 0,
+            key: message.key.filter(|_| is_broken).map(<[u8]>::to_vec),
+            operation,
+            ..Change::nothing()
         }
     }
 

@@ -32,14 +32,27 @@ impl EmbeddedBroker {
                     return;
                 }
             };
-            let created = topics.iter().try_for_each(|(topic, partitions)| cluster.create_topic(topic, *partitions, 1));
-            let _ = answer.send(created.map(|()| cluster.bootstrap_servers()).map_err(SourceError::client));
+            let created = topics
+                .iter()
+                .try_for_each(|(topic, partitions)| cluster.create_topic(topic, *partitions, 1));
+            let _ = answer.send(
+                created
+                    .map(|()| cluster.bootstrap_servers())
+                    .map_err(SourceError::client),
+            );
             // Returns when the sender is dropped.
             let _ = stopped.recv();
         };
-        let thread = std::thread::Builder::new().name("embedded-broker".to_owned()).spawn(run).map_err(SourceError::client)?;
+        let thread = std::thread::Builder::new()
+            .name("embedded-broker".to_owned())
+            .spawn(run)
+            .map_err(SourceError::client)?;
         let bootstrap = started.recv().map_err(SourceError::client)??;
-        Ok(EmbeddedBroker { bootstrap, _stop: stop, _thread: thread })
+        Ok(EmbeddedBroker {
+            bootstrap,
+            _stop: stop,
+            _thread: thread,
+        })
     }
 
     /// `host:port`.
@@ -59,12 +72,20 @@ fn config(broker: &BrokerConfig) -> ClientConfig {
 
 /// Creates topics that are not there yet. Blocks up to ten seconds.
 pub fn create_topics(broker: &BrokerConfig, topics: &[(String, i32)]) -> Result<(), SourceError> {
-    let admin: AdminClient<DefaultClientContext> = config(broker).create().map_err(SourceError::client)?;
-    let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(10)).map_err(|error| SourceError::broker_unreachable(&broker.bootstrap, &error.to_string()))?;
+    let admin: AdminClient<DefaultClientContext> =
+        config(broker).create().map_err(SourceError::client)?;
+    let metadata = admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(10))
+        .map_err(|error| SourceError::broker_unreachable(&broker.bootstrap, &error.to_string()))?;
     let exists = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
-    let missing: Vec<NewTopic<'_>> =
-        topics.iter().filter(|(name, _)| !exists(name)).map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(1))).collect();
-    let results = futures::executor::block_on(admin.create_topics(&missing, &AdminOptions::new())).map_err(SourceError::client)?;
+    let missing: Vec<NewTopic<'_>> = topics
+        .iter()
+        .filter(|(name, _)| !exists(name))
+        .map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(1)))
+        .collect();
+    let results = futures::executor::block_on(admin.create_topics(&missing, &AdminOptions::new()))
+        .map_err(SourceError::client)?;
     for result in results {
         result.map_err(|(topic, code)| SourceError::client(format!("topic {topic}: {code}")))?;
     }
@@ -82,7 +103,13 @@ impl Producer {
     }
 
     /// Hands a message to the client's queue; waits for room in it.
-    pub fn send(&self, topic: &str, partition: Option<i32>, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), SourceError> {
+    pub fn send(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), SourceError> {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
         record.partition = partition;
         record.key = key;
@@ -93,7 +120,10 @@ impl Producer {
                     self.0.poll(Duration::ZERO);
                     return Ok(());
                 }
-                Err((error, rejected)) if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) => {
+                Err((error, rejected))
+                    if error.rdkafka_error_code()
+                        == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) =>
+                {
                     self.0.poll(Duration::from_millis(10));
                     record = rejected;
                 }

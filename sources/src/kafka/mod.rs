@@ -14,7 +14,9 @@ use crate::{
 /// At CREATE: reaches the broker, finds the topics, and completes the relations' columns (from a sample of the topic where none are declared). Blocks for some seconds at most.
 pub fn validate(broker: &BrokerConfig, spec: &SourceSpec) -> Result<Discovered, SourceError> {
     let _ = (broker, spec);
-    Err(SourceError::unsupported("reading from Kafka is not built yet"))
+    Err(SourceError::unsupported(
+        "reading from Kafka is not built yet",
+    ))
 }
 
 /// Starts a source on a thread of its own.
@@ -29,5 +31,7 @@ pub fn start(
     out: SourceSender,
 ) -> Result<SourceHandle, SourceError> {
     let _ = (spec, broker, resume, open_errors, key_state, out);
-    Err(SourceError::unsupported("reading from Kafka is not built yet"))
+    Err(SourceError::unsupported(
+        "reading from Kafka is not built yet",
+    ))
 }
