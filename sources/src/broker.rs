@@ -91,4 +91,9 @@ pub trait Broker {
 
     /// Whether the broker can be reached, as far as known.
     fn condition(&self) -> Condition;
+
+    /// Whether something happened after which it should be looked whether the partitions are still the same. Says so once.
+    fn take_suspicion(&mut self) -> bool {
+        false
+    }
 }

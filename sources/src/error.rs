@@ -82,7 +82,7 @@ impl SourceError {
     }
 
     pub(crate) fn topic_gone(topic: &str) -> SourceError {
-        SourceError::new("58P01", format!("topic \"{topic}\" no longer exists"))
+        SourceError::new("42704", format!("topic \"{topic}\" no longer exists"))
             .hint("Drop the source, or restore the topic's data and start the server again.")
     }
 

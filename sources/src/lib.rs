@@ -22,6 +22,7 @@
 mod apply;
 pub mod broker;
 mod channel;
+mod complete;
 mod decode;
 mod duplicates;
 mod error;
@@ -33,6 +34,7 @@ mod key_state;
 mod pipeline;
 mod position;
 mod progress;
+mod run;
 #[cfg(test)]
 mod sim_broker;
 mod spec;

@@ -37,6 +37,8 @@ struct Partition {
     last: Option<(i64, u64)>,
     /// Must be seen before anything else is believed.
     expected: Option<(i64, u64)>,
+    /// Messages before the next offset come on purpose.
+    is_rereading: bool,
 }
 
 pub(crate) struct Pipeline {
@@ -211,9 +213,37 @@ impl Pipeline {
             seen: resumed.seen,
             last: None,
             expected: seen,
+            is_rereading: true,
         };
         let from = seen.map_or(resumed.offset, |(offset, _)| offset);
         Ok((state, from))
+    }
+
+    /// Looks whether partitions are still the ones they were, and reads on: each one's last message is read again and must look the same.
+    pub(crate) fn verify(&mut self, broker: &mut dyn Broker) -> Result<(), SourceError> {
+        let mut assignment = Vec::new();
+        let mut expected = Vec::new();
+        for ((topic, partition), state) in &self.partitions {
+            let name = self.topics.get(*topic as usize).map_or("", String::as_str);
+            let next = state.progress.next().unwrap_or(0);
+            let (low, high) = broker.watermarks(*topic, *partition)?;
+            if !(low..=high).contains(&next) {
+                return Err(SourceError::truncated(name, *partition, next, low, high));
+            }
+            let last = state.last.filter(|(offset, _)| *offset >= low);
+            let from = last.map_or(next, |(offset, _)| offset);
+            assignment.push((*topic, *partition, from));
+            expected.push(last);
+        }
+        broker.assign(&assignment)?;
+        for (state, expected) in self.partitions.values_mut().zip(expected) {
+            // One that is not verified yet stays so.
+            if state.last.is_some() {
+                state.expected = expected;
+                state.is_rereading = true;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a message in.
@@ -243,13 +273,15 @@ impl Pipeline {
                 ));
             }
         }
-        if partition
-            .progress
-            .resume()
-            .is_some_and(|resume| place.offset < resume && partition.last.is_none())
-        {
-            // On the way from the message that was looked at to where the source goes on.
-            return Ok(());
+        if partition.is_rereading {
+            if partition
+                .progress
+                .next()
+                .is_some_and(|next| place.offset < next)
+            {
+                return Ok(());
+            }
+            partition.is_rereading = false;
         }
         match partition.progress.read(place.offset) {
             Read::New => {}

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use repr::temporal::{MICROS_PER_DAY, UNIX_TO_POSTGRES_EPOCH_DAYS, UNIX_TO_POSTGRES_EPOCH_MICROS};
 use repr::text::{TextContext, apply_modifier, numeric_modifier};
 use repr::{
-    Array, ArrayBuilder, ArrayDimension, ColumnType, Date, Datum, EvalError, Interval, JsonbBuf,
-    Numeric, RowBuilder, SqlState, SqlTimestamp, SqlTimestampTz, Time, Type,
+    Array, ArrayBuilder, ArrayDimension, ColumnType, Date, Datum, EvalError, Interval, Numeric,
+    RowBuilder, SqlState, SqlTimestamp, SqlTimestampTz, Time, Type,
 };
 use std::borrow::Cow;
 
