@@ -45,7 +45,7 @@ fn rounding(table: &mut Table) {
     table.entry::<(t::Float8,), t::Float8>("trunc", "The integer part.").returns(|(a,)| a.trunc());
     table.entry::<(t::Numeric,), t::Numeric>("trunc", "The integer part.").returns(|(a,)| a.truncate(0));
     table.entry::<(t::Numeric, t::Int4), t::Numeric>("trunc", "Cuts to so many decimal places.").returns(|(a, scale)| a.truncate(scale));
-    table.entry::<(t::Float8,), t::Float8>("sign", "-1, 0 or 1.").returns(|(a,)| if a == 0.0 || a.is_nan() { a + 0.0 } else { a.signum() });
+    table.entry::<(t::Float8,), t::Float8>("sign", "-1, 0 or 1.").returns(|(a,)| if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { 0.0 });
     table.entry::<(t::Numeric,), t::Numeric>("sign", "-1, 0 or 1.").returns(|(a,)| a.sign());
     table
         .entry::<(t::Numeric,), t::Int4>("scale", "How many decimal places are shown.")

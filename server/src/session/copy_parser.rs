@@ -216,6 +216,10 @@ impl CopyParser {
             self.header_open = false;
             return Ok(Some((length, None)));
         }
+        // The trailer may be missing: some drivers leave it out, and Postgres does not insist.
+        if rest.is_empty() && at_end {
+            return Ok(None);
+        }
         let Some(count) = rest.get(..2).and_then(|bytes| bytes.try_into().ok()).map(i16::from_be_bytes) else { return incomplete(self) };
         if count == -1 {
             self.ended = true;
@@ -431,6 +435,7 @@ mod tests {
         data.extend([0, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         let whole = [data.clone(), vec![0xff, 0xff]].concat();
         assert_eq!(read(&CopyFormat::Binary, &whole), rows(&[(Some(7), Some("x")), (None, None)]));
+        assert_eq!(read(&CopyFormat::Binary, &data), rows(&[(Some(7), Some("x")), (None, None)]), "without a trailer");
         assert_eq!(read(&CopyFormat::Binary, &data[..30]), Err("22P04 unexpected EOF in COPY data | COPY t, line 0".to_string()));
     }
 }

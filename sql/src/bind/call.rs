@@ -149,7 +149,8 @@ impl Binder<'_> {
                 let same = self.binary("=", left.clone(), right)?;
                 let left = match &same {
                     // A literal has taken its type from the comparison.
-                    Expression::Call { arguments, .. } if self.type_of(&left) == Type::Unknown => arguments.first().cloned().unwrap_or(left),
+                    // So has a varchar: the comparison is of texts.
+                    Expression::Call { arguments, .. } if matches!(self.type_of(&left), Type::Unknown | Type::Varchar) => arguments.first().cloned().unwrap_or(left),
                     _ => left,
                 };
                 let column_type = ColumnType::new(self.type_of(&left));

@@ -249,6 +249,16 @@ impl Binder<'_> {
     }
 
     fn bind_like(&mut self, expr: &Expr) -> BindResult<Expression> {
+        // LIKE ANY (array) in one reading of the grammar library; the other one is below.
+        let quantified = match expr {
+            Expr::Like { negated, expr, pattern, escape_char: None, any: true } => Some((expr, pattern, if *negated { "!~~" } else { "~~" })),
+            Expr::ILike { negated, expr, pattern, escape_char: None, any: true } => Some((expr, pattern, if *negated { "!~~*" } else { "~~*" })),
+            _ => None,
+        };
+        if let Some((value, pattern, operator)) = quantified {
+            let value = self.bind_expression(value)?;
+            return self.bind_like_quantified(operator, value, pattern, false);
+        }
         let (value, pattern, escape, operator, similar) = match expr {
             Expr::Like { negated, expr, pattern, escape_char, any: false } => (expr, pattern, escape_char, if *negated { "!~~" } else { "~~" }, false),
             Expr::ILike { negated, expr, pattern, escape_char, any: false } => (expr, pattern, escape_char, if *negated { "!~~*" } else { "~~*" }, false),
@@ -277,6 +287,13 @@ impl Binder<'_> {
     }
 
     fn bind_like_quantified(&mut self, operator: &str, left: Expression, array: &Expr, all: bool) -> BindResult<Expression> {
+        let inner = match array {
+            Expr::Nested(inner) => inner.as_ref(),
+            other => other,
+        };
+        if let Expr::Subquery(query) = inner {
+            return self.any_subquery(operator, left, query, all).map_err(|error| error.at(place_of(array)));
+        }
         let array_bound = self.bind_expression(array)?;
         self.quantified_array(operator, left, array_bound, all).map_err(|error| error.at(place_of(array)))
     }

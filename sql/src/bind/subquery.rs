@@ -79,7 +79,7 @@ impl Binder<'_> {
         Ok(Expression::Scalar(Box::new(Query { relation, outputs: vec![id], order: bound.order })))
     }
 
-    fn any_subquery(&mut self, operator: &str, left: Expression, query: &ast::Query, all: bool) -> BindResult<Expression> {
+    pub(crate) fn any_subquery(&mut self, operator: &str, left: Expression, query: &ast::Query, all: bool) -> BindResult<Expression> {
         let bound = self.bind_inner(query)?;
         let members = match left {
             Expression::Row(members) => members,
