@@ -85,10 +85,22 @@ fn psql_shows_what_it_shows_of_postgres() -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("psql/judged.psql");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("could not read {}", path.display()))?;
-    let commands: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with("--") && !line.is_empty())
-        .collect();
+    let explained = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/differences.md"),
+    )?;
+    let mut commands: Vec<&str> = Vec::new();
+    let mut marked: Vec<usize> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix("-- differs=") {
+            ensure!(
+                explained.contains(&format!("| `{name}` |")),
+                "docs/differences.md does not explain `{name}`"
+            );
+            marked.push(commands.len());
+        } else if !line.starts_with("--") {
+            commands.push(line);
+        }
+    }
     let judge = postgres_port()?;
     let tidemark = Tidemark::start(TidemarkOptions::default())?;
     let subject = tidemark.pgwire().port();
@@ -117,12 +129,20 @@ fn psql_shows_what_it_shows_of_postgres() -> Result<()> {
             mask(expected.get(number), judge),
             mask(found.get(number), subject),
         );
-        if expected != found {
+        let is_meant = marked.contains(&number);
+        if (expected != found) != is_meant {
             wrong += 1;
+            if is_meant {
+                println!("this is marked as different and is not: take the mark away");
+            }
             println!("{command}\n--- postgres\n{expected}\n--- tidemark\n{found}\n");
         }
     }
-    println!("{} commands of psql judged", commands.len());
+    println!(
+        "{} commands of psql judged, {} known differences",
+        commands.len(),
+        marked.len()
+    );
     ensure!(
         wrong == 0,
         "{wrong} of {} commands differ",
@@ -151,7 +171,7 @@ fn lists_of_the_servers_own_things_have_the_known_shape() -> Result<()> {
         ("\\dn+", &["List of schemas", "Access privileges"]),
         ("\\dS pg_class", &["pg_catalog"]),
         ("\\d pg_catalog.pg_namespace", &["nspname"]),
-        ("\\timing on\nSELECT 1;", &["Timing is on.", "(1 row)", "Time: "]),
+        ("\\timing on\nSELECT 1;", &["(1 row)", "Time: "]),
         ("SELECT version();", &["PostgreSQL "]),
         ("\\dx", &["List of installed extensions"]),
         ("\\db", &["List of tablespaces"]),

@@ -14,8 +14,9 @@
 //! | `heals` | Postgres may fail after some batch, but not in the end |
 //! | `only=select` | asked as SELECT only: it cannot be maintained |
 //! | `differs=name` | a meant difference, explained under that name in docs/differences.md; it must really differ |
+//! | `later=name` | not there yet, listed under that name in docs/differences.md; it must really differ too, so the mark goes when the work is done |
 //!
-//! Lines which begin with `#` are comments.
+//! Lines which begin with `#` are comments. A line which begins with `#!` has such words for the next statement alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,17 @@ pub struct Record {
     pub heals: bool,
     /// No views.
     pub is_select_only: bool,
-    /// The name of a meant difference.
-    pub differs: Option<String>,
+    /// What the judge and the subject are known to disagree about.
+    pub mark: Option<Mark>,
+}
+
+/// Why a record differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its entry in docs/differences.md.
+    pub name: String,
+    /// Meant to stay so, or not there yet.
+    pub is_meant: bool,
 }
 
 /// A file of records.
@@ -78,8 +88,13 @@ impl Corpus {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut records = Vec::new();
         let mut block: Option<Record> = None;
+        let mut words_of_next: Option<String> = None;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_end();
+            if let Some(words) = line.strip_prefix("#!") {
+                words_of_next = Some(words.to_owned());
+                continue;
+            }
             if line.starts_with('#') {
                 continue;
             }
@@ -100,7 +115,12 @@ impl Corpus {
             }
             if let Some(last_line) = line.strip_suffix(';') {
                 record.sql.push_str(last_line);
-                records.push(record.clone());
+                let mut whole = record.clone();
+                if let Some(words) = words_of_next.take() {
+                    mark(&mut whole, words.split_whitespace())
+                        .with_context(|| format!("{name}:{number}: bad mark: {words}"))?;
+                }
+                records.push(whole);
                 record.sql.clear();
             } else {
                 record.sql.push_str(line);
@@ -148,18 +168,28 @@ fn header(line: &str) -> Result<Record> {
         is_error: false,
         heals: false,
         is_select_only: false,
-        differs: None,
+        mark: None,
     };
+    mark(&mut record, words)?;
+    Ok(record)
+}
+
+fn mark<'a>(record: &mut Record, words: impl Iterator<Item = &'a str>) -> Result<()> {
     for word in words {
         match word.split_once('=') {
             None if word == "error" => record.is_error = true,
             None if word == "heals" => record.heals = true,
             Some(("only", "select")) => record.is_select_only = true,
-            Some(("differs", name)) => record.differs = Some(name.to_owned()),
+            Some((kind @ ("differs" | "later"), name)) => {
+                record.mark = Some(Mark {
+                    name: name.to_owned(),
+                    is_meant: kind == "differs",
+                });
+            }
             _ => bail!("unknown word {word}"),
         }
     }
-    Ok(record)
+    Ok(())
 }
 
 fn finish_block(name: &str, block: Option<Record>, records: &mut [Record]) -> Result<()> {
@@ -237,7 +267,7 @@ mod tests {
         );
         let last = corpus.records.last().unwrap();
         assert!(last.is_error && last.is_select_only && !last.heals);
-        assert_eq!(last.differs.as_deref(), Some("x"));
+        assert_eq!(last.mark.as_ref().unwrap().name, "x");
     }
 
     #[test]

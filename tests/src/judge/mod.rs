@@ -16,7 +16,7 @@ mod endpoint;
 mod report;
 mod run;
 
-pub use corpus::{Corpus, Kind, Record};
+pub use corpus::{Corpus, Kind, Mark, Record};
 pub use endpoint::{Answer, Endpoint};
 pub use report::{Mismatch, Report};
 pub use run::{Subject, Way, judge};

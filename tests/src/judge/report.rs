@@ -46,7 +46,10 @@ impl Display for Mismatch {
 pub struct Report {
     pub queries: usize,
     pub statements: usize,
+    /// Records which differ and are meant to.
     pub differences: usize,
+    /// Records which differ because something is not there yet.
+    pub later: usize,
     pub mismatches: Vec<Mismatch>,
 }
 
@@ -56,6 +59,7 @@ impl Report {
         self.queries += other.queries;
         self.statements += other.statements;
         self.differences += other.differences;
+        self.later += other.later;
         self.mismatches.extend(other.mismatches);
     }
 
@@ -76,10 +80,11 @@ impl Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{} queries, {} statements judged, {} meant differences, {} records disagree",
+            "{} queries, {} statements judged, {} meant differences, {} not there yet, {} records disagree",
             self.queries,
             self.statements,
             self.differences,
+            self.later,
             self.places()
         )
     }
