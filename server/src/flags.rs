@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Where the log is kept unless said otherwise.
+pub const DATA_DIR: &str = "./tidemark-data";
+
 /// Postgres-wire materialized views over change-data-capture topics.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "tidemark", version)]
@@ -10,7 +13,7 @@ pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Where the log is kept.
-    #[arg(long, env = "TIDEMARK_DATA_DIR", default_value = "./tidemark-data")]
+    #[arg(long, env = "TIDEMARK_DATA_DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
     /// Address of the Postgres protocol. Port 0 takes a free one.
     #[arg(long, env = "TIDEMARK_LISTEN", default_value = "127.0.0.1:6875")]
@@ -36,9 +39,9 @@ pub struct Flags {
     /// Refuse connections without TLS.
     #[arg(long, env = "TIDEMARK_TLS_REQUIRED", requires = "tls_cert")]
     pub tls_required: bool,
-    /// Which log lines are written (to standard error), in the syntax of `tracing`'s EnvFilter.
-    #[arg(long, env = "TIDEMARK_LOG_FILTER", default_value = "info")]
-    pub log_filter: String,
+    /// Which log lines are written (to standard error), in the syntax of `tracing`'s EnvFilter; `info` unless said otherwise, `warn` in the demo.
+    #[arg(long, env = "TIDEMARK_LOG_FILTER")]
+    pub log_filter: Option<String>,
     /// Log lines as JSON.
     #[arg(long, env = "TIDEMARK_LOG_JSON")]
     pub log_json: bool,

@@ -5,6 +5,7 @@
 //! * [`pgwire`]: the Postgres protocol over TCP and TLS; the only module that names the `pgwire` crate.
 //! * [`system`]: the built-in relations (`pg_catalog`, `information_schema`, `tm_catalog`) and the names the binder sees.
 //! * [`http`]: metrics, health.
+//! * [`serving`]: all of it on two ports; [`demo`]: the same, with a small shop behind a Kafka topic.
 //!
 //! Invariants: nothing of a read enters the coordinator's or a worker's queue; nothing is visible before it is durable; every queue has a limit.
 
@@ -16,6 +17,7 @@ pub mod flags;
 pub mod http;
 pub mod metrics;
 pub mod pgwire;
+pub mod serving;
 pub mod session;
 pub mod shared;
 pub mod system;

@@ -6,35 +6,28 @@
 mod screen;
 mod shop;
 
-use crate::coordinator::Running;
 use crate::execution::Execution;
-use crate::flags::{DemoFlags, Flags};
-use crate::pgwire::{Passwords, Wire};
+use crate::flags::{DATA_DIR, DemoFlags, Flags};
+use crate::serving::Serving;
 use crate::session::Session;
 use crate::{Error, Shared};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use repr::Row;
 use screen::Screen;
 use shop::Shop;
 use sources::BrokerConfig;
 use sources::kafka::{EmbeddedBroker, Producer};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// The sources and views of the demo, in the order they are created.
-const DEFINITIONS: &[&str] = &[
-    "CREATE SOURCE shop FROM KAFKA CONNECTION demo_kafka (TOPIC PREFIX 'shop', TRANSACTION TOPIC 'shop.transaction')
-        FORMAT JSON ENVELOPE DEBEZIUM
-        FOR TABLES (
-            public.customers AS customers (id bigint PRIMARY KEY, name text NOT NULL, city text NOT NULL),
-            public.stock     AS stock     (item text PRIMARY KEY, received bigint NOT NULL, on_hand bigint NOT NULL),
-            public.orders    AS orders    (id bigint PRIMARY KEY, customer_id bigint NOT NULL, item text NOT NULL, quantity bigint NOT NULL,
-                                           amount_cents bigint NOT NULL, status text NOT NULL, ordered_minute text NOT NULL),
-            public.payments  AS payments  (id bigint PRIMARY KEY, order_id bigint NOT NULL, amount_cents bigint NOT NULL))",
+/// The views of the demo, in the order they are created.
+const VIEWS: &[&str] = &[
     "CREATE MATERIALIZED VIEW stock_left AS SELECT item, on_hand FROM stock",
     "CREATE MATERIALIZED VIEW revenue_per_minute AS
         SELECT o.ordered_minute AS minute, count(*) AS orders, sum(p.amount_cents) AS cents
@@ -53,10 +46,26 @@ const DEFINITIONS: &[&str] = &[
                (SELECT coalesce(max(id), 0) FROM orders) AS newest_order",
 ];
 
+/// The connection, the source over the four tables' topics and the transaction topic, and the views.
+fn definitions(bootstrap: &str, prefix: &str) -> Vec<String> {
+    let source = format!(
+        "CREATE SOURCE shop FROM KAFKA CONNECTION demo_kafka (TOPIC PREFIX '{prefix}', TRANSACTION TOPIC '{prefix}.transaction')
+        FORMAT JSON ENVELOPE DEBEZIUM
+        FOR TABLES (
+            public.customers AS customers (id bigint PRIMARY KEY, name text NOT NULL, city text NOT NULL),
+            public.stock     AS stock     (item text PRIMARY KEY, received bigint NOT NULL, on_hand bigint NOT NULL),
+            public.orders    AS orders    (id bigint PRIMARY KEY, customer_id bigint NOT NULL, item text NOT NULL, quantity bigint NOT NULL,
+                                           amount_cents bigint NOT NULL, status text NOT NULL, ordered_minute text NOT NULL),
+            public.payments  AS payments  (id bigint PRIMARY KEY, order_id bigint NOT NULL, amount_cents bigint NOT NULL))"
+    );
+    let connection = format!("CREATE CONNECTION demo_kafka TO KAFKA (BROKER '{}')", bootstrap.replace('\'', "''"));
+    [connection, source].into_iter().chain(VIEWS.iter().map(|view| view.to_string())).collect()
+}
+
 /// Runs until Ctrl-C, or for the time asked for.
 pub fn run(runtime: &Runtime, mut flags: Flags, demo: DemoFlags) -> anyhow::Result<()> {
     // Without a folder of the user's choice the demo has one of its own, thrown away at the end unless kept.
-    let own_folder = flags.data_dir == std::path::Path::new("./tidemark-data");
+    let own_folder = flags.data_dir == std::path::Path::new(DATA_DIR);
     if own_folder {
         flags.data_dir = std::env::temp_dir().join(format!("tidemark-demo-{}", std::process::id()));
     }
@@ -65,72 +74,100 @@ pub fn run(runtime: &Runtime, mut flags: Flags, demo: DemoFlags) -> anyhow::Resu
     if own_folder && !demo.keep {
         let _ = std::fs::remove_dir_all(&folder);
     } else {
-        println!("The data is kept in {}.", folder.display());
+        println!("The data is kept in {0}; look at it with: tidemark --data-dir {0}", folder.display());
     }
     result
 }
 
 async fn run_async(flags: Flags, demo: &DemoFlags) -> anyhow::Result<()> {
-    let topics: Vec<(String, i32)> = shop::TOPICS.iter().map(|topic| (topic.to_string(), 1)).collect();
-    let embedded = match &demo.kafka {
-        Some(_) => None,
-        None => Some(EmbeddedBroker::start(&topics)?),
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut serving = Serving::start(flags).await?;
+    let (shared, addresses) = (serving.shared.clone(), (serving.pgwire, serving.http));
+    let mut upstream = Upstream::default();
+    let ended = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        failure = serving.failed() => Err(failure),
+        ended = show(demo, shared, addresses, &mut upstream) => ended,
     };
-    let broker = BrokerConfig::new(embedded.as_ref().map(|broker| broker.bootstrap().to_string()).or(demo.kafka.clone()).unwrap_or_default());
-    if embedded.is_none() {
-        sources::kafka::create_topics(&broker, &topics).with_context(|| format!("the broker at {}", broker.bootstrap))?;
-    }
-    let passwords = flags.password.as_deref().map(Passwords::new);
-    let (wire_listener, http_listener) = (TcpListener::bind(flags.listen).await?, TcpListener::bind(flags.http_listen).await?);
-    let (wire_address, http_address) = (wire_listener.local_addr()?, http_listener.local_addr()?);
-    let mut running: Running = crate::coordinator::start(flags).await?;
-    let wire = Arc::new(Wire::new(running.shared.clone(), passwords, None, false));
-    tokio::spawn(crate::pgwire::serve(wire_listener, wire));
-    tokio::spawn(crate::http::serve(http_listener, running.shared.clone()));
+    // The shop stops selling, then the server ends, and only then the broker it reads from.
+    let sold = upstream.close().await;
+    serving.stop().await;
+    drop(upstream);
+    println!();
+    ended.and(sold)
+}
 
+/// What stands for the world outside: the shop, which sells on a thread of its own, and the embedded broker if there is one.
+#[derive(Default)]
+struct Upstream {
+    embedded: Option<EmbeddedBroker>,
+    seller: Option<JoinHandle<anyhow::Result<()>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Upstream {
+    fn has_closed(&self) -> bool {
+        self.seller.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the selling.
+    async fn close(&mut self) -> anyhow::Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        let Some(seller) = self.seller.take() else { return Ok(()) };
+        tokio::task::spawn_blocking(move || seller.join()).await?.map_err(|_| anyhow!("the shop panicked"))?
+    }
+}
+
+/// Opens the shop, defines the views and prints their totals, until the time is over or something fails.
+async fn show(demo: &DemoFlags, shared: Arc<Shared>, (wire, http): (SocketAddr, SocketAddr), upstream: &mut Upstream) -> anyhow::Result<()> {
+    if shared.catalog().entries().next().is_some() {
+        bail!("the data directory {0} holds data already: look at it with `tidemark --data-dir {0}`, or give the demo an empty one", shared.flags.data_dir.display());
+    }
+    // Each run has topics of its own, so that a broker which was used before does not mix two shops.
+    let prefix = match &demo.kafka {
+        None => "shop".to_string(),
+        Some(_) => format!("shop-{}", shop::millis_now()),
+    };
+    let topics: Vec<(String, i32)> = shop::topics(&prefix).into_iter().map(|topic| (topic, 1)).collect();
+    let broker = match &demo.kafka {
+        Some(bootstrap) => {
+            let broker = BrokerConfig::new(bootstrap.clone());
+            let (config, topics) = (broker.clone(), topics.clone());
+            tokio::task::spawn_blocking(move || sources::kafka::create_topics(&config, &topics)).await?.with_context(|| format!("could not create the demo's topics on the broker at {bootstrap}"))?;
+            broker
+        }
+        None => {
+            let embedded = EmbeddedBroker::start(&topics)?;
+            let broker = BrokerConfig::new(embedded.bootstrap().to_string());
+            upstream.embedded = Some(embedded);
+            broker
+        }
+    };
     let produced = Arc::new(Produced::default());
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut shop = Shop::new(Producer::new(&broker)?);
+    let mut shop = Shop::new(Producer::new(&broker)?, prefix.clone());
     shop.open()?;
-    let mut client = Client::start(running.shared.clone())?;
-    client.run(&format!("CREATE CONNECTION demo_kafka TO KAFKA (BROKER '{}')", broker.bootstrap)).await?;
-    for definition in DEFINITIONS {
-        client.run(definition).await.with_context(|| definition.lines().next().unwrap_or_default().to_string())?;
+    let mut client = Client::start(shared.clone())?;
+    for definition in definitions(&broker.bootstrap, &prefix) {
+        client.run(&definition).await.with_context(|| definition.lines().next().unwrap_or_default().to_string())?;
     }
-    let seller = {
-        let (stop, produced, rate) = (stop.clone(), produced.clone(), demo.orders_per_second.max(1));
-        std::thread::Builder::new().name("shop".to_string()).spawn(move || shop.trade(rate, &stop, &produced))?
-    };
-    let watcher = tokio::spawn(watch_freshness(running.shared.clone(), produced.clone()));
+    let (stop, sold, rate) = (upstream.stop.clone(), produced.clone(), demo.orders_per_second.max(1));
+    upstream.seller = Some(std::thread::Builder::new().name("shop".to_string()).spawn(move || shop.trade(rate, &stop, &sold))?);
+    let watcher = tokio::spawn(watch_freshness(shared, produced.clone()));
 
-    println!("psql -h {} -p {} -U tidemark tidemark", wire_address.ip(), wire_address.port());
-    println!("Kafka is at {}{}; metrics at http://{http_address}/metrics. Try:  TABLE totals;  SELECT * FROM open_orders LIMIT 5;  COPY (SUBSCRIBE totals) TO STDOUT;", broker.bootstrap, if embedded.is_some() { " (embedded)" } else { "" });
+    println!("psql -h {} -p {} -U tidemark tidemark", wire.ip(), wire.port());
+    println!("Kafka is at {}{}; metrics at http://{http}/metrics. Try:  TABLE totals;  SELECT * FROM open_orders LIMIT 5;  COPY (SUBSCRIBE totals) TO STDOUT;", broker.bootstrap, if upstream.embedded.is_some() { " (embedded)" } else { "" });
     println!("Ctrl-C ends it.");
     let mut screen = Screen::new();
     let deadline = demo.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut every = tokio::time::interval(Duration::from_secs(1));
-    let ended = loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => break Ok(()),
-            failed = running.failed() => break Err(anyhow!("the server stopped: {failed}")),
-            _ = every.tick() => {}
-        }
-        match client.run("SELECT orders, open_orders, on_hand, cents, oversold FROM totals").await {
-            Ok(rows) => screen.show(rows.first(), &produced.take_freshness()),
-            Err(error) => break Err(error),
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) || seller.is_finished() {
-            break Ok(());
-        }
-    };
-    stop.store(true, Ordering::SeqCst);
+    while !upstream.has_closed() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        every.tick().await;
+        let rows = client.run("SELECT orders, open_orders, on_hand, cents, oversold FROM totals").await?;
+        screen.show(rows.first(), &produced.take_freshness());
+    }
     watcher.abort();
-    let sold = tokio::task::spawn_blocking(move || seller.join()).await?.map_err(|_| anyhow!("the shop panicked"))?;
-    drop(client);
-    running.stop().await;
-    println!();
-    sold?;
-    ended
+    Ok(())
 }
 
 /// When each order was handed to the broker, and how long it took to come out of a subscription.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub const TOPICS: [&str; 5] = ["shop.public.customers", "shop.public.stock", "shop.public.orders", "shop.public.payments", "shop.transaction"];
+const TABLES: [&str; 4] = ["customers", "stock", "orders", "payments"];
 const ITEMS: [&str; 8] = ["anchor", "buoy", "compass", "dinghy", "ensign", "fender", "gimbal", "halyard"];
 const CITIES: [&str; 5] = ["Hamburg", "Brest", "Porto", "Bergen", "Gdansk"];
 const CUSTOMERS: i64 = 200;
@@ -25,8 +25,15 @@ struct Order {
     minute: String,
 }
 
+/// The tables' topics and the transaction topic.
+pub fn topics(prefix: &str) -> Vec<String> {
+    let tables = TABLES.iter().map(|table| format!("{prefix}.public.{table}"));
+    tables.chain([format!("{prefix}.transaction")]).collect()
+}
+
 pub struct Shop {
     producer: Producer,
+    prefix: String,
     random: StdRng,
     /// Received and on hand, per item.
     stock: BTreeMap<usize, (i64, i64)>,
@@ -40,8 +47,8 @@ pub struct Shop {
 type Events = Vec<(&'static str, &'static str, Value, Value, Value)>;
 
 impl Shop {
-    pub fn new(producer: Producer) -> Shop {
-        Shop { producer, random: StdRng::seed_from_u64(1), stock: BTreeMap::new(), open: VecDeque::new(), transaction: 700, lsn: 1_000_000, next_order: 1 }
+    pub fn new(producer: Producer, prefix: String) -> Shop {
+        Shop { producer, prefix, random: StdRng::seed_from_u64(1), stock: BTreeMap::new(), open: VecDeque::new(), transaction: 700, lsn: 1_000_000, next_order: 1 }
     }
 
     /// Customers and a first delivery.
@@ -93,9 +100,8 @@ impl Shop {
             ("stock", "u", json!({"item": ITEMS[item]}), Value::Null, stock_row(item, received, on_hand - quantity)),
         ];
         self.open.push_back(order);
-        self.commit(events)?;
         produced.order(id);
-        Ok(())
+        self.commit(events)
     }
 
     /// A payment and the order it settles: one transaction.
@@ -115,11 +121,12 @@ impl Shop {
     /// BEGIN, the events with their orders, END with the counts: what Debezium writes with `provide.transaction.metadata`.
     fn commit(&mut self, events: Events) -> anyhow::Result<()> {
         self.transaction += 1;
-        let transaction = self.transaction;
+        let (transaction, prefix) = (self.transaction, &self.prefix);
+        let boundaries = format!("{prefix}.transaction");
         let commit_lsn = self.lsn + 8 * (events.len() as i64 + 1);
         let millis = millis_now();
         let begin = json!({"status": "BEGIN", "id": format!("{transaction}:{}", self.lsn + 8), "event_count": null, "data_collections": null, "ts_ms": millis});
-        self.producer.send("shop.transaction", None, Some(format!("{{\"id\":\"{transaction}\"}}").as_bytes()), Some(begin.to_string().as_bytes()))?;
+        self.producer.send(&boundaries, None, Some(format!("{{\"id\":\"{transaction}\"}}").as_bytes()), Some(begin.to_string().as_bytes()))?;
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
         for (position, (table, op, key, before, after)) in events.iter().enumerate() {
             self.lsn += 8;
@@ -127,16 +134,16 @@ impl Shop {
             *count += 1;
             let value = json!({
                 "before": before, "after": after, "op": op, "ts_ms": millis,
-                "source": {"version": "3.6.1.Final", "connector": "postgresql", "name": "shop", "ts_ms": millis, "snapshot": "false", "db": "shop", "schema": "public",
+                "source": {"version": "3.6.1.Final", "connector": "postgresql", "name": prefix, "ts_ms": millis, "snapshot": "false", "db": "shop", "schema": "public",
                            "table": table, "txId": transaction, "lsn": self.lsn, "sequence": format!("[\"{}\",\"{}\"]", commit_lsn, self.lsn)},
                 "transaction": {"id": format!("{transaction}:{}", self.lsn), "total_order": position + 1, "data_collection_order": *count},
             });
-            self.producer.send(&format!("shop.public.{table}"), None, Some(key.to_string().as_bytes()), Some(value.to_string().as_bytes()))?;
+            self.producer.send(&format!("{prefix}.public.{table}"), None, Some(key.to_string().as_bytes()), Some(value.to_string().as_bytes()))?;
         }
         self.lsn = commit_lsn;
         let collections: Vec<Value> = counts.iter().map(|(table, count)| json!({"data_collection": format!("public.{table}"), "event_count": count})).collect();
         let end = json!({"status": "END", "id": format!("{transaction}:{commit_lsn}"), "event_count": events.len(), "data_collections": collections, "ts_ms": millis});
-        self.producer.send("shop.transaction", None, Some(format!("{{\"id\":\"{transaction}\"}}").as_bytes()), Some(end.to_string().as_bytes()))?;
+        self.producer.send(&boundaries, None, Some(format!("{{\"id\":\"{transaction}\"}}").as_bytes()), Some(end.to_string().as_bytes()))?;
         Ok(())
     }
 }
@@ -149,7 +156,7 @@ fn stock_row(item: usize, received: i64, on_hand: i64) -> Value {
     json!({"item": ITEMS[item], "received": received, "on_hand": on_hand})
 }
 
-fn millis_now() -> u64 {
+pub fn millis_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
