@@ -6,6 +6,11 @@ export CARGO_TARGET_DIR ?= $(TIDEMARK_CACHE)/target
 
 BINARY = $(CARGO_TARGET_DIR)/release/tidemark
 
+# Files of tests/tests/ that must pass. Each starts the components it needs.
+SYSTEM_TESTS += tidy
+SYSTEM_TESTS += components
+SYSTEM_TESTS += demo
+
 .PHONY: help build demo run test test-fast judge components clean-cache
 
 help:
@@ -32,7 +37,7 @@ components:
 test: components build
 	cargo test --workspace --exclude tests --exclude bench
 	cargo test -p tests --lib
-	cargo test -p tests --test tidy --test components -- --test-threads=1
+	cargo test -p tests $(SYSTEM_TESTS:%=--test %) -- --test-threads=1
 
 test-fast:
 	cargo test --workspace --exclude tests --exclude bench

@@ -5,13 +5,23 @@ use clap::Parser;
 use server::flags::{Command, Flags};
 use server::serving::Serving;
 use std::io::Write;
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidemark: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> anyhow::Result<()> {
     // The demo's own screen is its log.
     let default_filter = if flags.command.is_some() { "warn" } else { "info" };
     let log_filter = flags.log_filter.as_deref().unwrap_or(default_filter);

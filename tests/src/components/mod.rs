@@ -28,4 +28,4 @@ pub use mariadb::MariaDb;
 pub use ports::free_port;
 pub use postgres::{Database, Postgres, PostgresOptions};
 pub use process::{Component, Recipe};
-pub use tidemark::{Tidemark, TidemarkOptions};
+pub use tidemark::{Tidemark, TidemarkOptions, binary as tidemark_binary};

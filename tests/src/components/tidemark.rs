@@ -197,7 +197,7 @@ fn address_after(log: &str, words: &str) -> Option<SocketAddr> {
 }
 
 /// The binary under test: `TIDEMARK_BINARY`, or the release build of the target directory which this test runs from.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     if let Some(named) = env::var_os("TIDEMARK_BINARY") {
         let path = PathBuf::from(named);
         if !path.is_file() {
