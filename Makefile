@@ -10,6 +10,7 @@ BINARY = $(CARGO_TARGET_DIR)/release/tidemark
 SYSTEM_TESTS += tidy
 SYSTEM_TESTS += components
 SYSTEM_TESTS += demo
+SYSTEM_TESTS += guide
 
 .PHONY: help build demo run test test-fast judge components clean-cache
 

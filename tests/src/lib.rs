@@ -12,6 +12,7 @@
 
 pub mod components;
 pub mod judge;
+pub mod psql;
 pub mod sql;
 pub mod wait;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use tests::psql::run_psql;
 use tests::{Postgres, Tidemark, TidemarkOptions, simple};
 
 /// The same on both: owners and the database's name are shown.
@@ -28,43 +29,13 @@ CREATE INDEX totals_by_customer ON totals (customer, total);
 CREATE INDEX orders_by_customer ON orders (customer);
 "#;
 
-/// Runs psql with a script as its input; both of its outputs, in the order in which they came.
-fn psql(port: u16, script: &str) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("script.psql");
-    std::fs::write(&file, script)?;
-    // One pipe for both outputs, so that errors stand where they happened.
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg("exec psql -X -q -h 127.0.0.1 -p \"$1\" -U \"$2\" -d \"$3\" -f \"$4\" 2>&1")
-        .args(["psql", &port.to_string(), USER, DATABASE])
-        .arg(&file)
-        .env("PGCLIENTENCODING", "UTF8")
-        .env("PAGER", "")
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::null())
-        .output()
-        .context("could not run psql: run scripts/fetch-components")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Names of the script's file and lines of it are our own doing.
-    let prefix = format!("psql:{}:", file.display());
-    Ok(text
-        .lines()
-        .map(|line| match line.strip_prefix(&prefix) {
-            Some(rest) => rest.split_once(": ").map_or(rest, |(_, message)| message),
-            None => line,
-        })
-        .collect::<Vec<_>>()
-        .join("\n"))
-}
-
 /// The output of each command.
 fn outputs(port: u16, commands: &[&str]) -> Result<Vec<String>> {
     let mut script = String::new();
     for command in commands {
         script.push_str(&format!("\\echo '{MARK}'\n{command}\n"));
     }
-    let text = psql(port, &script)?;
+    let text = run_psql(port, USER, DATABASE, &script)?;
     Ok(text
         .split(MARK)
         .skip(1)
@@ -105,7 +76,7 @@ fn psql_shows_what_it_shows_of_postgres() -> Result<()> {
     let tidemark = Tidemark::start(TidemarkOptions::default())?;
     let subject = tidemark.pgwire().port();
     for port in [judge, subject] {
-        let complaints = psql(port, SETUP)?;
+        let complaints = run_psql(port, USER, DATABASE, SETUP)?;
         ensure!(complaints.is_empty(), "the setup: {complaints}");
     }
     // In Postgres a materialized view is as old as its last refresh.
@@ -182,7 +153,7 @@ fn lists_of_the_servers_own_things_have_the_known_shape() -> Result<()> {
         ("SHOW MATERIALIZED VIEWS;", &[]),
         ("EXPLAIN SELECT 1;", &[]),
     ] {
-        let text = psql(port, command)?;
+        let text = run_psql(port, USER, DATABASE, command)?;
         ensure!(!text.contains("ERROR"), "{command}: {text}");
         for line in lines {
             ensure!(text.contains(line), "{command} does not show {line:?}:\n{text}");
