@@ -21,6 +21,9 @@ pub struct Flags {
     /// Address of HTTP (metrics, health). Port 0 takes a free one.
     #[arg(long, env = "TIDEMARK_HTTP_LISTEN", default_value = "127.0.0.1:6876")]
     pub http_listen: SocketAddr,
+    /// The log is compacted when its frames exceed this and the size of what was compacted before.
+    #[arg(long, env = "TIDEMARK_LOG_COMPACTION_BYTES_MIN", default_value_t = 64 << 20)]
+    pub log_compaction_bytes_min: u64,
     /// Threads that maintain views.
     #[arg(long, env = "TIDEMARK_WORKERS", default_value_t = 1)]
     pub workers: usize,

@@ -17,6 +17,10 @@ pub struct Metrics {
     statements: Counter,
     errors: Counter,
     subscriptions: Gauge,
+    log_segments: Gauge,
+    log_parts: Gauge,
+    log_compactions: Gauge,
+    log_disk_full: Gauge,
 }
 
 /// Counts a connection for as long as it lives.
@@ -75,6 +79,18 @@ impl Metrics {
         self.frame_updates.inc_by(frame.updates.iter().map(|(_, rows)| rows.len() as u64).sum());
     }
 
+    /// Bytes of the log on disk, and how often it was compacted since the start.
+    pub fn log_size(&self, segment_bytes: u64, part_bytes: u64, compactions: u64) {
+        self.log_segments.set(segment_bytes as i64);
+        self.log_parts.set(part_bytes as i64);
+        self.log_compactions.set(compactions as i64);
+    }
+
+    /// Whether the last append found no room.
+    pub fn disk_full(&self, is_full: bool) {
+        self.log_disk_full.set(i64::from(is_full));
+    }
+
     pub fn statement_run(&self) {
         self.statements.inc();
     }
@@ -98,6 +114,10 @@ impl Metrics {
         registry.register("statements", "Statements run", self.statements.clone());
         registry.register("statement_errors", "Statements that failed", self.errors.clone());
         registry.register("subscriptions", "Subscriptions that run", self.subscriptions.clone());
+        registry.register_with_unit("log_segments", "Size of the log's frames on disk", Unit::Bytes, self.log_segments.clone());
+        registry.register_with_unit("log_parts", "Size of the log's snapshot parts on disk", Unit::Bytes, self.log_parts.clone());
+        registry.register("log_compactions_since_start", "Compactions of the log", self.log_compactions.clone());
+        registry.register("log_disk_full", "1 while the disk of the data directory has no room: writes fail and sources wait", self.log_disk_full.clone());
         let resident: Gauge = Gauge::default();
         resident.set(resident_bytes);
         registry.register_with_unit("memory_resident", "Resident memory of the process", Unit::Bytes, resident);

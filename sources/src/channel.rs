@@ -138,6 +138,11 @@ impl SourceReceiver {
         Some(batch)
     }
 
+    /// The bytes of the next batch, if there is one.
+    pub fn next_bytes(&self) -> Option<usize> {
+        self.0.lock().batches.front().map(|(bytes, _)| *bytes)
+    }
+
     /// Bytes that wait.
     pub fn queued_bytes(&self) -> usize {
         self.0.lock().bytes
@@ -186,6 +191,7 @@ mod tests {
             panic!("the queue holds more than its limit")
         };
         assert!(receiver.queued_bytes() > 1);
+        assert_eq!(receiver.next_bytes(), Some(receiver.queued_bytes()));
         let waiting = std::thread::spawn(move || sender.send(returned, Duration::from_secs(60)));
         assert_eq!(receiver.try_receive().map(|batch| batch.sequence), Some(1));
         waiting.join().unwrap().unwrap();

@@ -27,11 +27,13 @@ pub struct LogOptions {
     pub compact_memory_bytes_max: u64,
     /// A part ends when its rows have so many bytes, before compression.
     pub part_bytes_max: u64,
+    /// A longer frame is refused; at most [`FRAME_BYTES_MAX`], which is what can be read.
+    pub frame_bytes_max: u64,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { segment_bytes_max: 32 << 20, compact_bytes_min: 64 << 20, compact_memory_bytes_max: 64 << 20, part_bytes_max: 16 << 20 }
+        LogOptions { segment_bytes_max: 32 << 20, compact_bytes_min: 64 << 20, compact_memory_bytes_max: 64 << 20, part_bytes_max: 16 << 20, frame_bytes_max: FRAME_BYTES_MAX }
     }
 }
 
@@ -277,7 +279,8 @@ impl Log {
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let bytes = write_record(&mut buffer, kind, self.sequence, write_body);
-        let result = if bytes > FRAME_BYTES_MAX { Err(StorageError::TooLarge { bytes, limit: FRAME_BYTES_MAX }) } else { self.write_synced(&buffer) };
+        let limit = self.options.frame_bytes_max.min(FRAME_BYTES_MAX);
+        let result = if bytes > limit { Err(StorageError::TooLarge { bytes, limit }) } else { self.write_synced(&buffer) };
         if buffer.capacity() <= BUFFER_BYTES_KEPT_MAX {
             self.buffer = buffer;
         }

@@ -16,8 +16,9 @@ use crate::StorageError;
 use repr::Timestamp;
 use std::ops::Range;
 
-/// The longest body of a record.
-pub const FRAME_BYTES_MAX: u64 = 1 << 30;
+/// The longest body of a record. A transaction is never split, so this holds what the buffers of transactions may hold (512 MiB unless a source asks for more),
+/// each change with the row it replaces, and the length still fits its 32 bits.
+pub const FRAME_BYTES_MAX: u64 = 2 << 30;
 
 const RECORD_HEADER_BYTES: u64 = 24;
 const TRAILER: [u8; 8] = *b"tideover";

@@ -1,19 +1,21 @@
 //! From a data directory to a running server: replay the log, render what was defined, resume the sources.
 
 use super::source_set::SourceSet;
-use super::{Coordinator, render, tick};
+use super::{Coordinator, render};
 use crate::flags::Flags;
 use crate::metrics::Metrics;
 use crate::shared::{REQUEST_QUEUE_MAX, Shared};
-use anyhow::Context as _;
+use anyhow::bail;
 use catalog::{Catalog, Definition, Entry, SourceDefinition};
 use dataflow::{Config, Control, Engine, Event, Frame, InputBatch};
 use repr::{CollectionId, Diff, Row, Timestamp};
 use sources::ErrorRow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::{Clock, FileDisk, Log, LogOptions};
+use storage::{Clock, FileDisk, Log, LogOptions, Recovery, StorageError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// Rows that are handed to the dataflow at a time while the log is replayed.
@@ -51,14 +53,35 @@ impl Running {
 
 /// Opens the data directory and brings everything up. Sources run and views hydrate when it returns; reads wait for what they need.
 pub async fn start(flags: Flags) -> anyhow::Result<Running> {
-    tokio::task::spawn_blocking(move || start_blocking(flags)).await?
+    let options = LogOptions { compact_bytes_min: flags.log_compaction_bytes_min, ..LogOptions::default() };
+    tokio::task::spawn_blocking(move || start_with(flags, options)).await?
 }
 
-fn start_blocking(flags: Flags) -> anyhow::Result<Running> {
+fn open_log(directory: &Path, options: LogOptions) -> anyhow::Result<(Log, Recovery)> {
+    if directory.exists() && !directory.is_dir() {
+        bail!("could not open the data directory \"{}\": it is not a directory\nhint: Name a directory, or a place for a new one, with --data-dir.", directory.display());
+    }
+    let disk = FileDisk::open(directory).map_err(|source| explained(directory, StorageError::Io { operation: "open", file: directory.display().to_string(), source }))?;
+    Log::open(Arc::new(disk), options).map_err(|error| explained(directory, error))
+}
+
+/// Why the server cannot start on a directory, and who must do what about it.
+fn explained(directory: &Path, error: StorageError) -> anyhow::Error {
+    let hint = match &error {
+        StorageError::Locked { .. } => "Stop that server first, or name another directory with --data-dir.",
+        StorageError::Format { .. } => "Start the version of Tidemark that wrote it, or a newer one. Nothing was changed.",
+        StorageError::Corrupted { .. } => "Nothing was changed. Restore the directory from a backup, or start with an empty one and read the sources anew.",
+        StorageError::DiskFull { .. } => "Free space on the disk of the data directory.",
+        StorageError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => "The directory and the files in it must belong to the user this server runs as.",
+        StorageError::Io { .. } => "The operating system's log may say what is wrong with the disk.",
+        StorageError::TooLarge { .. } | StorageError::Stopped(_) => "Start the server again.",
+    };
+    anyhow::anyhow!("could not open the data directory \"{}\": {error}\nhint: {hint}", directory.display())
+}
+
+pub(super) fn start_with(flags: Flags, options: LogOptions) -> anyhow::Result<Running> {
     let began = Instant::now();
-    std::fs::create_dir_all(&flags.data_dir).with_context(|| format!("could not create the data directory \"{}\"", flags.data_dir.display()))?;
-    let disk = Arc::new(FileDisk::open(&flags.data_dir)?);
-    let (log, recovery) = Log::open(disk, LogOptions::default())?;
+    let (log, recovery) = open_log(&flags.data_dir, options)?;
 
     let (failures, failure) = mpsc::channel(4);
     let (progress_sender, progress) = watch::channel(0u64);
@@ -82,7 +105,8 @@ fn start_blocking(flags: Flags) -> anyhow::Result<Running> {
         {
             failed = Some(error);
         }
-    })?;
+    })
+    .map_err(|error| explained(&flags.data_dir, error))?;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -107,7 +131,7 @@ fn start_blocking(flags: Flags) -> anyhow::Result<Running> {
     }
     tracing::info!(objects = catalog.entries().count(), rows, seconds = began.elapsed().as_secs_f64(), "recovered");
 
-    let coordinator = Coordinator { shared: shared.clone(), log, clock: Clock::resume(shown), catalog, sources, requests: receiver, source_ready, unwritten: None::<tick::Pending> };
+    let coordinator = Coordinator { shared: shared.clone(), log, clock: Clock::resume(shown), catalog, sources, requests: receiver, source_ready, unwritten: None, is_disk_full: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     std::thread::Builder::new().name("coordinator".to_string()).stack_size(sql::STACK_BYTES_MIN).spawn(move || {
         if let Err(error) = runtime.block_on(coordinator.run()) {

@@ -12,6 +12,8 @@ mod boot;
 mod key_state;
 mod render;
 mod source_set;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 pub use boot::{Running, start};
@@ -22,17 +24,16 @@ use crate::Shared;
 use catalog::{Catalog, Change};
 use repr::{CollectionId, Diff, Row, Timestamp};
 use source_set::SourceSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Clock, Log};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// Bytes of source batches one tick takes: a bound of a frame's size and so of its latency.
+/// Bytes of source batches, and of writes, that share a frame: a bound of a frame's size and so of its latency. What alone is larger has a frame of its own.
 pub const TICK_BYTES_MAX: usize = 16 << 20;
-/// Time advances at least this often, also when nothing happens: what subscribers see as progress.
+/// Time advances at least this often, also when nothing happens: what subscribers see as progress. A frame that did not fit on the disk is tried again as often.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
-/// Between two tries to write a frame on a full disk.
-pub const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// The answer to a write or a definition.
 pub type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -71,6 +72,8 @@ pub struct Coordinator {
     source_ready: Arc<Notify>,
     /// Updates of a tick whose frame did not fit on the disk.
     unwritten: Option<tick::Pending>,
+    /// The last append found no room.
+    is_disk_full: bool,
 }
 
 impl Coordinator {
@@ -94,26 +97,21 @@ impl Coordinator {
                     return Ok(());
                 }
                 Event::Request(request) => self.handle(request)?,
-                Event::SourceReady => self.tick(Vec::new())?,
-                Event::Heartbeat => self.tick(Vec::new())?,
+                Event::SourceReady | Event::Heartbeat => self.tick(VecDeque::new())?,
             }
-            if self.clock.last() == last && matches!(self.unwritten, None) {
+            if self.clock.last() == last {
                 self.advance()?;
-            }
-            if self.unwritten.is_some() {
-                tokio::time::sleep(DISK_FULL_RETRY).await;
-                self.source_ready.notify_one();
             }
         }
     }
 
     /// One request, and with it all writes that wait behind it: they share a frame.
     fn handle(&mut self, first: Request) -> Result<(), Error> {
-        let mut writes = Vec::new();
+        let mut writes = VecDeque::new();
         let mut next = Some(first);
         while let Some(request) = next {
             match request {
-                Request::Write { updates, answer } => writes.push((updates, answer)),
+                Request::Write { updates, answer } => writes.push_back(tick::Write::new(updates, answer)),
                 other => {
                     // Order is kept: what came before the definition is in an earlier frame.
                     if !writes.is_empty() {

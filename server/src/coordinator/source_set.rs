@@ -74,19 +74,22 @@ impl SourceSet {
         Ok(RunningSource { handle, receiver, key_state, relations, errors: source.errors })
     }
 
-    /// Whole batches of all sources, in turn, up to about `bytes_max`.
+    /// Whole batches of all sources, in turn, up to `bytes_max`; one that is larger comes alone.
     pub fn take_ready(&mut self, bytes_max: usize) -> Vec<SourceBatch> {
         let mut taken = Vec::new();
         let mut bytes = 0;
         let turn: Vec<CollectionId> = self.running.range(self.next..).chain(self.running.range(..self.next)).map(|(id, _)| *id).collect();
         for id in turn {
             let Some(source) = self.running.get(&id) else { continue };
-            while bytes < bytes_max {
-                let Some(batch) = source.receiver.try_receive() else { break };
-                bytes += batch.size_bytes();
-                taken.push(batch);
+            let mut is_full = bytes >= bytes_max;
+            while !is_full && let Some(next) = source.receiver.next_bytes() {
+                is_full = !taken.is_empty() && bytes + next > bytes_max;
+                if !is_full {
+                    bytes += next;
+                    taken.extend(source.receiver.try_receive());
+                }
             }
-            if bytes >= bytes_max {
+            if is_full {
                 // There may be more: come back for it.
                 self.next = CollectionId(id.0 + 1);
                 self.ready.notify_one();
@@ -118,6 +121,16 @@ impl SourceSet {
         if let Some(running) = self.running.remove(&id) {
             running.handle.stop();
         }
+    }
+
+    /// Ends a source that cannot go on. What was not durable stays unread.
+    pub fn fail(&mut self, id: CollectionId, error: &Error) {
+        tracing::error!(source = %id, %error, "the source has failed");
+        self.drop_source(id);
+        let fields = error.fields();
+        // The only error that comes from the writer's side.
+        let code = "54000";
+        self.failed.insert(id, SourceError { code, message: fields.message.clone(), detail: fields.detail.clone(), hint: fields.hint.clone() });
     }
 
     pub fn stop(&mut self) {

@@ -190,7 +190,7 @@ fn idle_time_costs_few_writes() {
 #[test]
 fn disk_stays_within_about_twice_the_live_data() {
     on_both(|disk| {
-        let options = LogOptions { segment_bytes_max: 16 << 10, compact_bytes_min: 32 << 10, compact_memory_bytes_max: 64 << 10, part_bytes_max: 32 << 10 };
+        let options = LogOptions { segment_bytes_max: 16 << 10, compact_bytes_min: 32 << 10, compact_memory_bytes_max: 64 << 10, part_bytes_max: 32 << 10, ..LogOptions::default() };
         let (mut log, _) = Log::open(disk.clone(), options).unwrap();
         let mut random = crate::sim_disk::Random(7);
         let mut live = std::collections::VecDeque::new();

@@ -163,3 +163,26 @@ fn any_operation_may_fail_anywhere() {
     println!("{runs} runs, {stopped} stopped, {full} went on after a full disk");
     assert!(runs > 200 && stopped > 100 && full > 5, "{runs} runs, {stopped} stopped, {full} went on after a full disk");
 }
+
+#[test]
+fn a_frame_that_is_too_large_is_refused_and_smaller_ones_go_on() {
+    let disk = SimDisk::new();
+    let options = LogOptions { frame_bytes_max: 1_000, ..super::small_options() };
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), options.clone()).unwrap();
+    let frame = |time: u64, bytes: usize| Frame {
+        timestamp: Timestamp(time),
+        updates: vec![(CollectionId(1), vec![(Row::pack([Datum::Text(&"x".repeat(bytes))]), 1)])],
+        positions: Vec::new(),
+        dropped: Vec::new(),
+    };
+    log.append(&frame(1, 10)).unwrap();
+    let size = log.size_bytes();
+    let error = log.append(&frame(2, 2_000)).unwrap_err();
+    assert!(matches!(error, StorageError::TooLarge { bytes, limit: 1_000 } if bytes > 2_000), "{error}");
+    assert_eq!(log.size_bytes(), size);
+    // The same time may be given to another frame.
+    log.append(&frame(2, 900)).unwrap();
+    drop(log);
+    let (_, recovery) = Log::open(Arc::new(disk), options).unwrap();
+    assert_eq!((recovery.last, recovery.frames), (Timestamp(2), 2));
+}

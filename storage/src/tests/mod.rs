@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Sizes so small that a handful of frames makes segments, parts and runs.
 pub fn small_options() -> LogOptions {
-    LogOptions { segment_bytes_max: 1_500, compact_bytes_min: 2_000, compact_memory_bytes_max: 2_000, part_bytes_max: 1_500 }
+    LogOptions { segment_bytes_max: 1_500, compact_bytes_min: 2_000, compact_memory_bytes_max: 2_000, part_bytes_max: 1_500, ..LogOptions::default() }
 }
 
 /// What a log must hold.
