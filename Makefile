@@ -11,8 +11,12 @@ SYSTEM_TESTS += tidy
 SYSTEM_TESTS += components
 SYSTEM_TESTS += demo
 SYSTEM_TESTS += guide
+SYSTEM_TESTS += bank
 
-.PHONY: help build demo run test test-fast judge components clean-cache
+# The bank for a minute on each number of partitions, with its figures: BANK_SECONDS, BANK_TRANSFERS_PER_SECOND and BANK_READS_PER_SECOND change it.
+BANK_SECONDS ?= 60
+
+.PHONY: help build demo run bank test test-fast judge components clean-cache
 
 help:
 	@echo 'make demo              build in release, start a server with a small shop whose changes arrive through Kafka, show its totals'
@@ -20,6 +24,7 @@ help:
 	@echo 'make run               build in release and start a server in ./tidemark-data'
 	@echo 'make test              every test, with a real Kafka, Postgres, MariaDB and Debezium (fetched into $(TIDEMARK_CACHE))'
 	@echo 'make test-fast         the tests that need no other component'
+	@echo 'make bank              readers, subscriptions and transfers for a minute: no read is anything but a moment of the bank; prints rates and freshness'
 	@echo 'make judge             the SQL corpus asked of Postgres and Tidemark'
 
 build:
@@ -42,6 +47,9 @@ test: components build
 
 test-fast:
 	cargo test --workspace --exclude tests --exclude bench
+
+bank: components build
+	BANK_SECONDS=$(BANK_SECONDS) cargo test -p tests --test bank -- --nocapture --test-threads=1
 
 # The corpus does not pass as a whole yet, so it is a command of its own and not part of what must pass.
 judge: components build

@@ -10,6 +10,7 @@
 //! # What it leaves to others
 //! The tests themselves (`tests/tests/`). Nothing here knows what Tidemark should answer.
 
+pub mod bank;
 pub mod components;
 pub mod judge;
 pub mod psql;
