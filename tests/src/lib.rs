@@ -14,6 +14,7 @@ pub mod bank;
 pub mod components;
 pub mod judge;
 pub mod psql;
+pub mod random;
 pub mod sql;
 pub mod wait;
 

@@ -4,7 +4,7 @@
 //! compared. What cannot be the same by its nature (times, lists of a server's own databases) is looked at for its shape below.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use tests::psql::run_psql;

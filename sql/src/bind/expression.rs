@@ -435,7 +435,11 @@ impl Binder<'_> {
                 });
             }
         }
-        let hidden = self.levels.iter().any(|level| level.hidden && level.scope.tables.iter().any(|other| other.name == table));
+        let is_out_of_reach = |level: &super::Level| {
+            let hidden = level.scope.tables.iter().filter(|_| level.hidden);
+            hidden.chain(&level.unreachable).any(|other| other.name == table)
+        };
+        let hidden = self.levels.iter().any(is_out_of_reach);
         let error = if hidden {
             BindError::new(codes::UNDEFINED_TABLE, format!("invalid reference to FROM-clause entry for table \"{table}\""))
                 .with_hint(format!("There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."))

@@ -48,11 +48,14 @@ impl Binder<'_> {
         };
         // LATERAL on the right sees the left side, unless rows of the right may come without one of the left.
         let outside = self.level().scope.clone();
-        let was_hidden = self.level().hidden;
-        self.level().scope.append(left_scope.clone()).map_err(|error| error.at(place_of(&join.relation)))?;
-        self.level().hidden = was_hidden || matches!(kind, JoinKind::Right | JoinKind::Full);
+        let unreachable = self.level().unreachable.len();
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            self.level().unreachable.extend(left_scope.tables.iter().cloned());
+        } else {
+            self.level().scope.append(left_scope.clone()).map_err(|error| error.at(place_of(&join.relation)))?;
+        }
         let right = self.bind_factor(&join.relation);
-        self.level().hidden = was_hidden;
+        self.level().unreachable.truncate(unreachable);
         self.level().scope = outside;
         let (right, right_scope) = right?;
         left_scope.check_aliases(&right_scope).map_err(|error| error.at(place_of(&join.relation)))?;

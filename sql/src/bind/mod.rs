@@ -30,7 +30,7 @@ use crate::parse::ast::{self, ObjectName, Spanned};
 use crate::parse::ident_value;
 use plan::{LocalId, TableFunction};
 use repr::{CollectionId, ColumnType};
-use scope::Scope;
+use scope::{Scope, ScopeTable};
 use std::collections::{BTreeSet, HashMap};
 
 /// The part of a query an expression stands in: some things are not allowed everywhere.
@@ -85,6 +85,8 @@ pub(crate) struct Level {
     pub clause: Clause,
     /// A FROM item that is not LATERAL is being bound: the scope is known, for hints, and not visible.
     pub hidden: bool,
+    /// Tables left of a RIGHT or FULL JOIN whose right side is being bound: known, for hints, and out of reach of LATERAL.
+    pub unreachable: Vec<ScopeTable>,
     /// Inside an aggregate's arguments.
     pub in_aggregate: bool,
     /// Inside a window function's arguments.
@@ -108,6 +110,7 @@ impl Level {
             scope,
             clause,
             hidden: false,
+            unreachable: Vec::new(),
             in_aggregate: false,
             in_window: false,
             aggregates: Vec::new(),
