@@ -39,6 +39,7 @@ mod run;
 mod sim_broker;
 mod spec;
 mod status;
+pub mod trace;
 
 pub use channel::{SourceBatch, SourceReceiver, SourceSender, channel};
 pub use error::SourceError;
