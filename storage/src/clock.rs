@@ -4,6 +4,8 @@ use repr::Timestamp;
 
 /// How far ahead of the last timestamp the durable reservation reaches, in milliseconds.
 pub const RESERVATION_MILLIS: u64 = 10_000;
+/// The same while the clock is ahead of the system's, as it is after a kill: many kills in a row must not take it ever further ahead.
+pub const RESERVATION_AHEAD_MILLIS: u64 = 200;
 
 /// Hands out strictly increasing timestamps: `max(last + 1, now)`. It reads no clock: `now` is given.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The log: appended by one writer, replayed at start.
 
-use crate::clock::RESERVATION_MILLIS;
+use crate::clock::{RESERVATION_AHEAD_MILLIS, RESERVATION_MILLIS};
 use crate::compaction::{Compacted, Compaction, CompactionReport};
 use crate::disk::LockError;
 use crate::header::{HEADER_BYTES, PART_PREFIX, SEGMENT_PREFIX, file_name};
@@ -197,11 +197,13 @@ impl Log {
 
     /// To be called before `timestamp` is shown to anybody without a frame of that time. Reserves the next [`RESERVATION_MILLIS`] when half of the
     /// last ones are used up, and so writes once in several seconds at most. On success `timestamp` is reserved.
-    pub fn ensure_reserved(&mut self, timestamp: Timestamp) -> Result<(), StorageError> {
-        if timestamp.0.saturating_add(RESERVATION_MILLIS / 2) <= self.reserved.0 {
+    pub fn ensure_reserved(&mut self, timestamp: Timestamp, now: Timestamp) -> Result<(), StorageError> {
+        // A clock that is ahead of the system's goes on by a millisecond a tick, so little lasts long; and a start after a kill goes on after all of it.
+        let reach = if timestamp > now { RESERVATION_AHEAD_MILLIS } else { RESERVATION_MILLIS };
+        if timestamp.0.saturating_add(reach / 2) <= self.reserved.0 {
             return Ok(());
         }
-        match self.reserve(Timestamp(timestamp.0.saturating_add(RESERVATION_MILLIS))) {
+        match self.reserve(Timestamp(timestamp.0.saturating_add(reach))) {
             // There is still time to find room.
             Err(StorageError::DiskFull { .. }) if timestamp <= self.reserved => Ok(()),
             result => result,

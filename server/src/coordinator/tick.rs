@@ -321,8 +321,9 @@ impl Coordinator {
 
     /// The next timestamp, within the durable reservation.
     fn stamp(&mut self) -> Result<Timestamp, Error> {
-        let timestamp = self.clock.tick(now());
-        match self.log.ensure_reserved(timestamp) {
+        let now = now();
+        let timestamp = self.clock.tick(now);
+        match self.log.ensure_reserved(timestamp, now) {
             Ok(()) => Ok(timestamp),
             Err(StorageError::DiskFull { file }) => Err(self.disk_is_full(&file)),
             Err(error) => Err(fatal(error)),

@@ -1,6 +1,6 @@
 //! What must hold on the simulated disk and on real files alike.
 
-use super::{Model, Workload, contents, small_options};
+use super::{Model, Workload, contents, open, small_options};
 use crate::sim_disk::Survival;
 use crate::{Clock, Disk, FileDisk, Frame, Log, LogOptions, SimDisk, StorageError};
 use repr::{CollectionId, Datum, Row, Timestamp};
@@ -79,7 +79,7 @@ fn timestamps_grow_over_jumps_and_crashes() {
                 };
                 backwards += u64::from(now < before);
                 let timestamp = clock.tick(Timestamp(now));
-                log.ensure_reserved(timestamp).unwrap();
+                log.ensure_reserved(timestamp, Timestamp(now)).unwrap();
                 if random.coin() {
                     log.append(&one_row(timestamp.0, 1)).unwrap();
                     log.maybe_compact(timestamp).unwrap();
@@ -179,7 +179,7 @@ fn idle_time_costs_few_writes() {
     let mut writes = 0;
     for now in (1_000_000..1_060_000).step_by(10) {
         let before = log.bytes_appended();
-        log.ensure_reserved(Timestamp(now)).unwrap();
+        log.ensure_reserved(Timestamp(now), Timestamp(now)).unwrap();
         assert!(log.reserved() >= Timestamp(now));
         writes += u64::from(log.bytes_appended() > before);
     }
@@ -308,4 +308,25 @@ fn a_newer_format_is_refused_politely() {
         // And nothing was removed.
         assert_eq!(disk.files().len(), files.len());
     }
+}
+
+/// A start goes on after what was reserved, so a server that is killed again and again must reserve little while it is ahead of the system's clock.
+#[test]
+fn many_kills_in_a_row_do_not_take_the_clock_far_ahead() {
+    let disk = SimDisk::new();
+    let (now, kills) = (Timestamp(1_000_000), 100);
+    let mut last = Timestamp::MIN;
+    for _ in 0..=kills {
+        let (mut log, recovery) = open(&disk).unwrap();
+        let mut clock = crate::Clock::resume(recovery.upper.previous().unwrap_or(Timestamp::MIN));
+        for _ in 0..5 {
+            let timestamp = clock.tick(now);
+            assert!(timestamp > last);
+            log.ensure_reserved(timestamp, now).unwrap();
+            assert!(timestamp <= log.reserved());
+            last = timestamp;
+        }
+    }
+    let ahead = last.0 - now.0;
+    assert!(ahead > crate::clock::RESERVATION_MILLIS && ahead < crate::clock::RESERVATION_MILLIS + kills * (crate::clock::RESERVATION_AHEAD_MILLIS + 10), "{ahead} ms ahead");
 }

@@ -55,16 +55,16 @@ fn a_full_disk_is_called_so() {
     assert_eq!(error.to_string(), "could not write to file \"simulated/segment-0000000000000001\": no space left on device");
     // Time that is reserved already can be given away on a full disk.
     disk.set_capacity(None);
-    log.ensure_reserved(Timestamp(10_000)).unwrap();
+    log.ensure_reserved(Timestamp(10_000), Timestamp(10_000)).unwrap();
     disk.set_capacity(Some(disk.used_bytes()));
-    log.ensure_reserved(Timestamp(19_999)).unwrap();
-    assert!(matches!(log.ensure_reserved(Timestamp(20_001)), Err(StorageError::DiskFull { .. })));
+    log.ensure_reserved(Timestamp(19_999), Timestamp(19_999)).unwrap();
+    assert!(matches!(log.ensure_reserved(Timestamp(20_001), Timestamp(20_001)), Err(StorageError::DiskFull { .. })));
     // A full disk does not keep the server from starting either.
     drop(log);
     let (mut log, recovery) = open(&disk).unwrap();
     assert_eq!(recovery.upper, Timestamp(20_001));
     disk.set_capacity(None);
-    log.ensure_reserved(Timestamp(20_001)).unwrap();
+    log.ensure_reserved(Timestamp(20_001), Timestamp(20_001)).unwrap();
 }
 
 /// What is left of a refused append must not mix with the next one, whatever sectors of the two a crash leaves.
