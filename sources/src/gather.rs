@@ -139,6 +139,10 @@ pub(crate) struct Gather {
     keyless: Vec<bool>,
     open: HashMap<TransactionId, Open>,
     ended: VecDeque<Ended>,
+    /// How often each transaction is in `ended`: after a burst of boundaries that is long.
+    ended_ids: HashMap<TransactionId, u32>,
+    /// The transactions of `applied.begins`.
+    begun: HashSet<TransactionId>,
     snapshot: Option<HeldSnapshot>,
     /// Changes outside transactions that must not overtake what is held of their partition.
     waiting: BTreeMap<(TopicIndex, i32), VecDeque<Pending>>,
@@ -166,6 +170,8 @@ impl Gather {
                 .collect(),
             open: HashMap::new(),
             ended: VecDeque::new(),
+            ended_ids: HashMap::new(),
+            begun: applied.begins.iter().map(|(id, _)| id.clone()).collect(),
             snapshot: None,
             waiting: BTreeMap::new(),
             unattributed: BTreeMap::new(),
@@ -180,7 +186,7 @@ impl Gather {
 
     pub(crate) fn open_transactions(&self) -> usize {
         let has_events = |(id, open): &(&TransactionId, &Open)| {
-            !open.events.is_empty() && !self.ended.iter().any(|ended| ended.id == **id)
+            !open.events.is_empty() && !self.ended_ids.contains_key(*id)
         };
         self.ended.len() + self.open.iter().filter(has_events).count()
     }
@@ -350,8 +356,7 @@ impl Gather {
                 if let Some(snapshot) = &mut self.snapshot {
                     snapshot.begins(lsn);
                 }
-                let is_ended = self.ended.iter().any(|ended| ended.id == id);
-                if !is_ended {
+                if !self.ended_ids.contains_key(&id) {
                     self.begin(id);
                 }
                 Some(Release::Done(vec![place]))
@@ -362,17 +367,25 @@ impl Gather {
 
     fn begin(&mut self, id: TransactionId) {
         let begins = &mut self.applied.begins;
-        if let Some((_, count)) = begins.iter_mut().find(|(own, _)| *own == id) {
+        if self.begun.contains(&id)
+            && let Some((_, count)) = begins.iter_mut().find(|(own, _)| *own == id)
+        {
             *count += 1;
             return;
         }
-        if begins.len() >= BEGINS_MAX {
-            begins.pop_front();
+        if begins.len() >= BEGINS_MAX
+            && let Some((oldest, _)) = begins.pop_front()
+        {
+            self.begun.remove(&oldest);
         }
+        self.begun.insert(id.clone());
         begins.push_back((id, 1));
     }
 
     fn take_begins(&mut self, id: &TransactionId) -> u32 {
+        if !self.begun.remove(id) {
+            return 0;
+        }
         let begins = &mut self.applied.begins;
         let found = begins.iter().position(|(own, _)| own == id);
         found
@@ -388,7 +401,7 @@ impl Gather {
         place: Place,
     ) -> Option<Release> {
         let is_waiting = |ended: &Ended| ended.id == id && ended.lsn == lsn;
-        if self.ended.iter().any(is_waiting) {
+        if self.ended_ids.contains_key(&id) && self.ended.iter().any(is_waiting) {
             self.repeated += 1;
             return Some(Release::Done(vec![place]));
         }
@@ -405,10 +418,9 @@ impl Gather {
             }
             return Some(Release::Done(places));
         }
-        let begins = self
-            .applied
-            .begins
-            .iter()
+        // Most likely the newest.
+        let mut begun = self.applied.begins.iter().rev();
+        let begins = begun
             .find(|(own, _)| *own == id)
             .map_or(0, |(_, count)| *count);
         let is_suspicious = begins == 0
@@ -423,6 +435,7 @@ impl Gather {
             .filter_map(|(table, count)| Some((*self.tables.get(&**table)?, *count)))
             .filter(|(_, count)| *count > 0)
             .collect();
+        *self.ended_ids.entry(id.clone()).or_default() += 1;
         self.ended.push_back(Ended {
             id,
             lsn,
@@ -465,6 +478,12 @@ impl Gather {
         let Some(ended) = self.ended.pop_front() else {
             return Ok(None);
         };
+        if let Some(count) = self.ended_ids.get_mut(&ended.id) {
+            *count -= 1;
+            if *count == 0 {
+                self.ended_ids.remove(&ended.id);
+            }
+        }
         Ok(Some(self.take(ended)))
     }
 

@@ -71,6 +71,7 @@ fn setting(name: &str, default: u64) -> Result<u64> {
 }
 
 /// What all threads of a run share.
+#[derive(Default)]
 struct Run {
     history: History,
     /// The newest prefix anyone has seen: what is read from now on must not be older.
@@ -438,13 +439,40 @@ fn trade(run: &Run, upstream: &mut Upstream, per_second: u64, duration: Duration
     }
     upstream.flush()?;
     // All must come out. The readers go on meanwhile.
+    await_all_seen(run)?;
+    Ok(begin.elapsed())
+}
+
+fn await_all_seen(run: &Run) -> Result<()> {
     let last = run.history.last().0;
     let end = Instant::now() + END_DEADLINE;
     while run.seen.load(Ordering::SeqCst) < last && !run.has_failed.load(Ordering::SeqCst) {
         ensure!(Instant::now() < end, "of {last} transactions {} were seen after {END_DEADLINE:?}", run.seen.load(Ordering::SeqCst));
         thread::sleep(BREATH);
     }
-    Ok(begin.elapsed())
+    Ok(())
+}
+
+/// The connection, the source and the views.
+fn define(client: &mut Client, kafka: &Kafka, source: &str) -> Result<()> {
+    simple(client, &format!("CREATE CONNECTION bank_kafka TO KAFKA (BROKER '{}')", kafka.bootstrap()))?;
+    simple(client, source)?;
+    for (name, query) in VIEWS {
+        simple(client, &format!("CREATE MATERIALIZED VIEW {name} AS {query}"))?;
+    }
+    Ok(())
+}
+
+/// Everything is what the bank has, to the last unit.
+fn compare_in_the_end(run: &Run, client: &mut Client) -> Result<()> {
+    let (_, state) = run.history.last();
+    let rows = simple(client, "SELECT account, balance FROM balance")?;
+    ensure!(per_account(&rows)? == state.balances(), "the balances are {rows:?} and should be {:?}", state.balances());
+    for relation in ["outgoing", "incoming", "accepted_transactions"] {
+        let rows = simple(client, &format!("SELECT count(*), coalesce(sum(amount), 0) FROM {relation}"))?;
+        ensure!(transfers(&rows[0], 0, 1)? == Look::Transfers(state.transfers, state.amount()), "{relation} has {rows:?} and should have {state:?}");
+    }
+    Ok(())
 }
 
 /// A thread that panicked is one that failed.
@@ -478,23 +506,12 @@ fn bank(partitions: usize, transactions: Transactions) -> Result<()> {
     let mut upstream = Upstream::new(kafka, &prefix, partitions, seed)?;
     let tidemark = Tidemark::start(TidemarkOptions::default())?;
     let mut client = tidemark.connect()?;
-    simple(&mut client, &format!("CREATE CONNECTION bank_kafka TO KAFKA (BROKER '{}')", kafka.bootstrap()))?;
     let source = match transactions {
         Transactions::Whole => upstream.create_source("bank_kafka"),
         Transactions::Ignored => upstream.create_source("bank_kafka").replace(&format!(", TRANSACTION TOPIC '{prefix}.transaction'"), ""),
     };
-    simple(&mut client, &source)?;
-    for (name, query) in VIEWS {
-        simple(&mut client, &format!("CREATE MATERIALIZED VIEW {name} AS {query}"))?;
-    }
-
-    let run = &Run {
-        history: History::default(),
-        seen: AtomicUsize::new(0),
-        newest_id: AtomicI64::new(0),
-        is_over: AtomicBool::new(false),
-        has_failed: AtomicBool::new(false),
-    };
+    define(&mut client, kafka, &source)?;
+    let run = &Run::default();
     let (tidemark, upstream) = (&tidemark, &mut upstream);
     let results = thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
@@ -558,15 +575,8 @@ fn bank(partitions: usize, transactions: Transactions) -> Result<()> {
         ensure!(differs.is_none() && first.len() == other.len(), "{first_view} and {view} differ at one timestamp: {differs:?} ({} and {} changes)", first.len(), other.len());
     }
 
-    // In the end everything is what the bank has, to the last unit.
-    let (last, state) = run.history.last();
-    let rows = simple(&mut client, "SELECT account, balance FROM balance")?;
-    assert_eq!(per_account(&rows)?, state.balances(), "the balances");
-    for relation in ["outgoing", "incoming", "accepted_transactions"] {
-        let rows = simple(&mut client, &format!("SELECT count(*), coalesce(sum(amount), 0) FROM {relation}"))?;
-        assert_eq!(transfers(&rows[0], 0, 1)?, Look::Transfers(state.transfers, state.amount()), "{relation}");
-    }
-
+    compare_in_the_end(run, &mut client)?;
+    let last = run.history.last().0;
     let counters = upstream.counters();
     let reads: u64 = readers.iter().map(|reader| reader.reads).sum();
     let moved: u64 = readers.iter().map(|reader| reader.moved).sum();
@@ -605,6 +615,52 @@ fn every_read_is_one_moment_of_the_bank() -> Result<()> {
 #[test]
 fn every_read_is_one_moment_of_the_bank_on_eight_partitions() -> Result<()> {
     bank(8, Transactions::Whole)
+}
+
+/// Transactions that wait in the topics when the source is created.
+const BACKLOG_DEFAULT: u64 = 50_000;
+/// Below this, catching up is not worth the name.
+const BACKLOG_PER_SECOND_MIN: f64 = 2_000.0;
+
+/// All of a backlog comes in by moments of the bank too, and quickly. `BANK_BACKLOG` makes it longer.
+#[test]
+fn a_backlog_is_caught_up_moment_by_moment() -> Result<()> {
+    let backlog = setting("BANK_BACKLOG", BACKLOG_DEFAULT)?;
+    let seed = setting("BANK_SEED", rand::rng().random_range(0..1_000_000))?;
+    println!("bank: a backlog of {backlog} transactions, BANK_SEED={seed}");
+    let kafka = Kafka::shared()?;
+    let mut upstream = Upstream::new(kafka, "backlog", 4, seed)?;
+    let run = &Run::default();
+    for _ in 0..backlog {
+        upstream.commit(|state| {
+            run.history.commit(state);
+        })?;
+    }
+    upstream.flush()?;
+    run.newest_id.store(upstream.newest_id(), Ordering::SeqCst);
+    let tidemark = &Tidemark::start(TidemarkOptions::default())?;
+    let mut client = tidemark.connect()?;
+    let begin = Instant::now();
+    define(&mut client, kafka, &upstream.create_source("bank_kafka"))?;
+    let (reads, took) = thread::scope(|scope| -> Result<_> {
+        let reader = scope.spawn(move || {
+            run.work("the reader", || {
+                let mut reader = Reader { run, client: tidemark.connect()?, random: ChaCha8Rng::seed_from_u64(seed), own: 0 };
+                reader.read_on(2, READS_PER_SECOND_DEFAULT / READERS)
+            })
+        });
+        let caught_up = run.work("catching up", || await_all_seen(run));
+        let took = begin.elapsed();
+        run.is_over.store(true, Ordering::SeqCst);
+        let reads = joined(reader)?;
+        caught_up.map(|()| (reads, took))
+    })
+    .with_context(|| tidemark.component().describe_log())?;
+    let per_second = backlog as f64 / took.as_secs_f64();
+    println!("bank: caught up in {took:.1?}: {per_second:.0} transactions/s of {} messages; {reads:?}", upstream.counters().messages);
+    ensure!(reads.moved >= 2, "nobody saw it come: {reads:?}");
+    ensure!(per_second >= BACKLOG_PER_SECOND_MIN, "{per_second:.0} transactions/s are too few");
+    compare_in_the_end(run, &mut client)
 }
 
 /// What the checks are worth: without the transaction topic each table goes its own way, and they must find it.
