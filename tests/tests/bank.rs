@@ -491,12 +491,12 @@ enum Transactions {
     Ignored,
 }
 
-fn bank(partitions: usize, transactions: Transactions) -> Result<()> {
+fn bank(partitions: usize, workers: usize, transactions: Transactions) -> Result<()> {
     let seconds = setting("BANK_SECONDS", SECONDS_DEFAULT)?;
     let transfers_per_second = setting("BANK_TRANSFERS_PER_SECOND", TRANSFERS_PER_SECOND_DEFAULT)?;
     let reads_per_second = setting("BANK_READS_PER_SECOND", READS_PER_SECOND_DEFAULT)?;
     let seed = setting("BANK_SEED", rand::rng().random_range(0..1_000_000))?;
-    println!("bank: {partitions} partitions, {seconds} s, BANK_SEED={seed}");
+    println!("bank: {partitions} partitions, {workers} workers, {seconds} s, BANK_SEED={seed}");
 
     let kafka = Kafka::shared()?;
     let prefix = match transactions {
@@ -504,7 +504,8 @@ fn bank(partitions: usize, transactions: Transactions) -> Result<()> {
         Transactions::Ignored => "torn".to_owned(),
     };
     let mut upstream = Upstream::new(kafka, &prefix, partitions, seed)?;
-    let tidemark = Tidemark::start(TidemarkOptions::default())?;
+    let flags = vec!["--workers".to_owned(), workers.to_string()];
+    let tidemark = Tidemark::start(TidemarkOptions { flags, ..TidemarkOptions::default() })?;
     let mut client = tidemark.connect()?;
     let source = match transactions {
         Transactions::Whole => upstream.create_source("bank_kafka"),
@@ -609,12 +610,12 @@ fn bank(partitions: usize, transactions: Transactions) -> Result<()> {
 
 #[test]
 fn every_read_is_one_moment_of_the_bank() -> Result<()> {
-    bank(1, Transactions::Whole)
+    bank(1, 1, Transactions::Whole)
 }
 
 #[test]
-fn every_read_is_one_moment_of_the_bank_on_eight_partitions() -> Result<()> {
-    bank(8, Transactions::Whole)
+fn every_read_is_one_moment_of_the_bank_on_eight_partitions_and_three_workers() -> Result<()> {
+    bank(8, 3, Transactions::Whole)
 }
 
 /// Transactions that wait in the topics when the source is created.
@@ -666,7 +667,7 @@ fn a_backlog_is_caught_up_moment_by_moment() -> Result<()> {
 /// What the checks are worth: without the transaction topic each table goes its own way, and they must find it.
 #[test]
 fn the_same_checks_find_torn_transfers_when_transactions_are_ignored() -> Result<()> {
-    let Err(error) = bank(8, Transactions::Ignored) else { bail!("no check failed") };
+    let Err(error) = bank(8, 1, Transactions::Ignored) else { bail!("no check failed") };
     let text = format!("{error:#}");
     let words = ["half a transfer", "half transfers", "is torn", "there was no such moment", "the total is", "money from nowhere"];
     ensure!(words.iter().any(|words| text.contains(words)), "it failed of something else: {text}");
