@@ -351,16 +351,26 @@ fn join_order(inputs: &[Plan], members: &[HashMap<usize, Vec<Scalar>>], implemen
 /// Whether the input of a TopK comes from a range of an index in one direction, through a chain that cannot fail and leaves the sort columns as they are.
 fn ordered_input(input: &Plan, order: &[ColumnOrder]) -> Option<OrderedInput> {
     let fused = fuse(input);
-    let Plan::Get { id: Id::Global(id), access: Access::Range { index, descending, .. }, types } = fused.input else {
+    let Plan::Get { id: Id::Global(id), access: Access::Range { index, lower, upper, descending }, types } = fused.input else {
         return None;
     };
     if !fused.cannot_fail() {
         return None;
     }
     let wanted = SortDirection { descending: *descending, nulls_first: *descending };
-    let column = |order: &ColumnOrder| (order.direction == wanted).then(|| fused.outputs[order.column]).filter(|column| *column < types.len());
+    let column = |order: &ColumnOrder| {
+        let column = fused.outputs[order.column];
+        let column_type = types.get(column)?;
+        // Where there are no NULLs it does not matter where they would be.
+        let fits = order.direction == wanted || (order.direction.descending == *descending && !column_type.nullable);
+        fits.then_some(column)
+    };
     let columns = order.iter().map(column).collect::<Option<Vec<usize>>>()?;
-    Some(OrderedInput { id: *id, index: *index, columns })
+    let fixed = match (lower, upper) {
+        (Some((lower, _)), Some((upper, _))) => lower.iter().zip(upper).take_while(|(lower, upper)| lower == upper).count(),
+        _ => 0,
+    };
+    Some(OrderedInput { id: *id, index: *index, columns, fixed })
 }
 
 /// Sessions keep prepared plans and move between threads.

@@ -27,12 +27,18 @@ pub struct OrderedInput {
     pub index: CollectionId,
     /// The columns of the collection in the order asked for.
     pub columns: Vec<usize>,
+    /// So many columns of the index's key have one value in the range.
+    pub fixed: usize,
 }
 
 impl OrderedInput {
     /// Whether the index gives rows in the order asked for. Keys are ascending with NULLs last, read backwards the reverse.
     fn matches(&self, env: &Env<'_>) -> bool {
-        env.inputs.index_columns(self.id, self.index).is_some_and(|columns| columns.starts_with(&self.columns))
+        env.inputs.index_columns(self.id, self.index).is_some_and(|columns| {
+            let (fixed, rest) = columns.split_at(self.fixed.min(columns.len()));
+            let mut rest = rest.iter();
+            self.columns.iter().filter(|column| !fixed.contains(column)).all(|column| rest.next() == Some(column))
+        })
     }
 }
 

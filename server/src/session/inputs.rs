@@ -102,11 +102,7 @@ impl Inputs for SessionInputs {
     }
 
     fn index_columns(&self, id: CollectionId, index: CollectionId) -> Option<Vec<usize>> {
-        let catalog = &self.read.catalog;
-        if id == index {
-            return catalog.get(id)?.definition.schema().map(repr::Schema::default_key);
-        }
-        None
+        self.snapshots().index_columns(id, index)
     }
 }
 

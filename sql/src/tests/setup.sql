@@ -9,6 +9,8 @@ INSERT INTO t VALUES (1, 1, 'x'), (1, 2, 'y'), (2, NULL, 'x'), (NULL, 3, NULL), 
 CREATE TABLE empty (a int, b text);
 CREATE TABLE big (k bigint PRIMARY KEY, v varchar(5), d date, f real);
 INSERT INTO big VALUES (1, 'one', '2024-03-01', 1.5), (2, 'two', '2024-03-02', -0.0), (3, 'three', NULL, 'NaN'), (9000000000, NULL, '1999-12-31', 0);
+CREATE TABLE readings (sensor int, at int, v int, PRIMARY KEY (sensor, at));
+INSERT INTO readings VALUES (1, 10, 5), (1, 20, NULL), (1, 30, 7), (2, 5, 1), (2, 40, 2), (3, 1, 9);
 CREATE TABLE edges (src int, dst int);
 INSERT INTO edges VALUES (1, 2), (2, 3), (3, 4), (4, 2), (5, 6);
 CREATE VIEW totals (who, total) AS SELECT c.name, sum(o.amount) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY c.name;

@@ -74,3 +74,25 @@ fn an_ordered_range_is_read_no_further_than_needed() {
     assert_eq!(visited(&top(range(false), &[], &[(0, DESCENDING)], Some(1), 0, false), "2499, t0"), 5000);
     assert_eq!(visited(&top(range(false), &[], &[(1, ASCENDING)], Some(1), 0, false), "0, t0"), 5000);
 }
+
+#[test]
+fn an_order_behind_a_fixed_key_column_is_read_no_further_than_needed() {
+    let row_types = types("int4! int4!");
+    let text: Vec<String> = (0..4000).map(|number| format!("{}, {}", number % 4, number / 4)).collect();
+    let tables = Tables::default().with(1, rows(&row_types, &text.join(";"))).index(9, &[0, 1]);
+    let of_one = |descending| Plan::Get {
+        id: crate::relation::Id::Global(CollectionId(1)),
+        types: row_types.clone(),
+        access: Access::Range { index: CollectionId(9), lower: Some((vec![int4(2)], true)), upper: Some((vec![int4(2)], true)), descending },
+    };
+    let visited = |plan: &Plan, expected: &str| {
+        tables.visited.set(0);
+        check(plan, &tables, expected);
+        tables.visited.get()
+    };
+    assert_eq!(visited(&top(of_one(false), &[], &[(1, ASCENDING)], Some(2), 0, false), "2, 0; 2, 1"), 3);
+    assert_eq!(visited(&top(of_one(false), &[], &[(0, ASCENDING), (1, ASCENDING)], Some(1), 0, false), "2, 0"), 2);
+    // Without NULLs it does not matter where they would be.
+    let nulls_last = SortDirection { descending: true, nulls_first: false };
+    assert_eq!(visited(&top(of_one(true), &[], &[(1, nulls_last)], Some(1), 0, false), "2, 999"), 2);
+}
