@@ -11,6 +11,8 @@ SYSTEM_TESTS += tidy
 SYSTEM_TESTS += components
 SYSTEM_TESTS += demo
 SYSTEM_TESTS += guide
+SYSTEM_TESTS += sql
+SYSTEM_TESTS += random_sql
 SYSTEM_TESTS += bank
 SYSTEM_TESTS += shop
 SYSTEM_TESTS += journey
@@ -55,7 +57,6 @@ test-fast:
 bank: components build
 	BANK_SECONDS=$(BANK_SECONDS) cargo test -p tests --test bank -- --nocapture --test-threads=1
 
-# The corpus does not pass as a whole yet, so it is a command of its own and not part of what must pass.
 judge: components build
 	cargo test -p tests --test sql -- --nocapture
 

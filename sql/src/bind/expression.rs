@@ -65,6 +65,10 @@ impl Binder<'_> {
                 Ok(if matches!(expr, Expr::IsDistinctFrom(..)) { distinct } else { Expression::Not(Box::new(distinct)) })
             }
             Expr::InList { expr: value, list, negated } => {
+                // More parentheses around a query do not make it a value.
+                if let [Expr::Subquery(query)] = list.as_slice() {
+                    return self.bind_in_subquery(value, query, *negated);
+                }
                 let bound = self.bind_expression(value)?;
                 let list = self.bind_expressions(list)?;
                 self.in_list(bound, list, *negated).map_err(|error| error.at(place_after(value.as_ref())))

@@ -3,15 +3,32 @@
 use super::operator::operator_name;
 use super::{Binder, place_after, place_of};
 use crate::error::{BindError, BindResult, codes};
-use crate::hir::{Expression, Query, Relation};
+use crate::hir::{ColumnId, Expression, Query, Relation};
 use crate::parse::ast::{self, BinaryOperator, Expr};
 use plan::CastKind;
 use repr::{ColumnType, Type};
 
 impl Binder<'_> {
-    /// A subquery with its output columns settled.
+    /// A subquery with its output columns settled. They are columns of its own: a column of an outer query that is selected as it is gets another id, so that what the
+    /// subquery depends on can be told from its relation alone.
     fn bind_inner(&mut self, query: &ast::Query) -> BindResult<Query> {
-        Ok(self.bind_query_node(query)?.0)
+        let mut bound = self.bind_query_node(query)?.0;
+        let own = bound.relation.columns();
+        let mut copies: Vec<(ColumnId, Expression)> = Vec::new();
+        for id in bound.outputs.iter_mut().chain(bound.order.iter_mut().map(|(id, _)| id)).filter(|id| !own.contains(id)) {
+            let outer = *id;
+            *id = match copies.iter().find(|(_, copied)| matches!(copied, Expression::Column(column) if *column == outer)) {
+                Some((copy, _)) => *copy,
+                None => {
+                    let column_type = self.columns.column_type(outer).clone();
+                    let copy = self.columns.add(column_type);
+                    copies.push((copy, Expression::Column(outer)));
+                    copy
+                }
+            };
+        }
+        bound.relation = bound.relation.map(copies);
+        Ok(bound)
     }
 
     pub(crate) fn bind_exists(&mut self, query: &ast::Query, negated: bool) -> BindResult<Expression> {

@@ -155,6 +155,9 @@ impl Dialect for TidemarkDialect {
             Some(left) => self.steps_left.set(left),
             None => return Some(Err(ParserError::RecursionLimitExceeded)),
         }
+        if let Some(query) = parenthesized_query(parser) {
+            return Some(query);
+        }
         typed_literal(parser).map(Ok)
     }
 
@@ -217,6 +220,43 @@ fn binary(left: Expr, op: &BinaryOperator, right: Expr) -> Expr {
         op: op.clone(),
         right: Box::new(right),
     }
+}
+
+/// After an opening parenthesis: `VALUES ...`, and `(SELECT ...) UNION (SELECT ...)`, which the grammar library takes for an expression that ends after its first parenthesis.
+fn parenthesized_query(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    if parser.get_current_token().token != Token::LParen {
+        return None;
+    }
+    let is_query = match &parser.peek_token_ref().token {
+        Token::LParen => is_set_operation(parser),
+        token => keyword_of(token) == Keyword::VALUES,
+    };
+    is_query.then(|| parser.parse_query().map(Expr::Subquery))
+}
+
+/// Whether a parenthesized query comes next and a set operation after it: decided by looking ahead once, since trying to parse would double the work per level of nesting.
+fn is_set_operation(parser: &Parser) -> bool {
+    let mut depth = 0usize;
+    let mut has_query = false;
+    for ahead in 0.. {
+        match &parser.peek_nth_token_no_skip(ahead).token {
+            Token::EOF => return false,
+            Token::Whitespace(_) => {}
+            Token::LParen => depth += 1,
+            Token::RParen if depth > 1 => depth -= 1,
+            Token::RParen => depth = 0,
+            token if depth == 0 => return matches!(keyword_of(token), Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT),
+            token if !has_query => {
+                // The first word after the parentheses.
+                if !matches!(keyword_of(token), Keyword::SELECT | Keyword::WITH | Keyword::VALUES) {
+                    return false;
+                }
+                has_query = true;
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `type_name 'literal'` for types the grammar library has no keyword for (`inet '::1'`,
