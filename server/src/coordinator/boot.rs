@@ -51,6 +51,9 @@ impl Running {
     }
 }
 
+/// How often a start looks whether the workers have arranged what was replayed.
+const REPLAY_POLL_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Opens the data directory and brings everything up. Sources run and views hydrate when it returns; reads wait for what they need.
 pub async fn start(flags: Flags) -> anyhow::Result<Running> {
     let options = LogOptions { compact_bytes_min: flags.log_compaction_bytes_min, ..LogOptions::default() };
@@ -83,7 +86,7 @@ pub(super) fn start_with(flags: Flags, options: LogOptions) -> anyhow::Result<Ru
     let began = Instant::now();
     let (log, recovery) = open_log(&flags.data_dir, options)?;
 
-    let (failures, failure) = mpsc::channel(4);
+    let (failures, mut failure) = mpsc::channel(4);
     let (progress_sender, progress) = watch::channel(0u64);
     let worker_failures = failures.clone();
     let on_event = move |event: Event| match event {
@@ -113,6 +116,7 @@ pub(super) fn start_with(flags: Flags, options: LogOptions) -> anyhow::Result<Ru
     // Timestamps up to the reservation may have been shown before: reads begin there.
     let shown = recovery.upper.previous().unwrap_or(Timestamp::MIN);
     let Replayed { catalog, open_errors, rows } = replay.finish(recovery.upper.max(shown.next()))?;
+    wait_until_replayed(engine.control(), shown, &mut failure)?;
 
     let (requests, receiver) = mpsc::channel(REQUEST_QUEUE_MAX);
     let shared = Arc::new(Shared::new(flags, Metrics::new(), catalog.clone(), engine.control().clone(), progress, shown, requests));
@@ -140,6 +144,18 @@ pub(super) fn start_with(flags: Flags, options: LogOptions) -> anyhow::Result<Ru
         }
     })?;
     Ok(Running { shared, failure, engine })
+}
+
+/// Waits until the workers have arranged all that was replayed: sources look up the rows they change in there, and a row that is not shown yet would be one that
+/// does not exist.
+fn wait_until_replayed(control: &Control, shown: Timestamp, failure: &mut mpsc::Receiver<String>) -> anyhow::Result<()> {
+    while control.published().iter().any(|(_, relation)| relation.upper() <= shown) {
+        if let Ok(message) = failure.try_recv() {
+            bail!("could not replay the log: {message}");
+        }
+        std::thread::sleep(REPLAY_POLL_INTERVAL);
+    }
+    Ok(())
 }
 
 /// The log's contents on their way into the dataflow.
