@@ -9,6 +9,7 @@ use dataflow::{Control, Published};
 use repr::{CollectionId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// Requests which wait for the coordinator before a session must wait to add one.
@@ -27,6 +28,8 @@ pub struct Shared {
     requests: mpsc::Sender<Request>,
     /// Who may write to which table.
     pub table_locks: Arc<crate::session::locks::TableLocks>,
+    /// When the server started: what it recovered may not have caught up for some time after it.
+    pub started: Instant,
     /// Ids of dataflows that live as long as a subscription, counted from their first one.
     transient_ids: AtomicU64,
 }
@@ -41,7 +44,7 @@ pub struct ReadAt {
 
 impl Shared {
     pub fn new(flags: Flags, metrics: Metrics, catalog: Catalog, dataflow: Control, progress: watch::Receiver<u64>, shown: Timestamp, requests: mpsc::Sender<Request>) -> Shared {
-        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), transient_ids: AtomicU64::new(0) }
+        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), started: Instant::now(), transient_ids: AtomicU64::new(0) }
     }
 
     pub fn catalog(&self) -> Arc<Catalog> {

@@ -17,12 +17,15 @@ use repr::{CollectionId, Datum, Diff, Row, RowBuilder, RowRef, Timestamp};
 use sql::parse::AsOf;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Memory one query may take for what it keeps.
 pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;
 /// A query over no more updates than this (multiplied over its inputs) runs at once, without a thread.
 const INLINE_UPDATES_MAX: usize = 4096;
+/// So long after a start a transaction's first read waits for everything that was recovered to catch up, so that its later reads may ask about any of it.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which moment a statement asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +149,18 @@ impl Session {
             };
         }
         // One moment for everything a later statement may ask about.
-        let published = self.shared.dataflow.published();
         let known = |id: CollectionId| id < super::subscribe::FIRST_TRANSIENT;
+        // Just after a start what was recovered has not caught up, and a transaction means it too; not for long, as the largest view may take its time.
+        if let Some(patience) = RECOVERY_PATIENCE.checked_sub(self.shared.started.elapsed()) {
+            let published = self.shared.dataflow.published();
+            let recovering: Vec<CollectionId> = published.iter().filter(|(id, relation)| known(*id) && !relation.is_hydrated()).map(|(id, _)| id).collect();
+            drop(published);
+            if !recovering.is_empty() {
+                // In vain or not: what has caught up by then is read.
+                let _ = tokio::time::timeout(patience, self.shared.read_at(catalog.clone(), &recovering, Timestamp::MIN, true)).await;
+            }
+        }
+        let published = self.shared.dataflow.published();
         let mut everything: Vec<CollectionId> = published.iter().filter(|(id, relation)| known(*id) && relation.is_hydrated()).map(|(id, _)| id).collect();
         everything.extend(reads.iter().filter(|id| !published.get(**id).is_some_and(|relation| relation.is_hydrated())));
         drop(published);
