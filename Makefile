@@ -21,6 +21,7 @@ SYSTEM_TESTS += durability
 
 # The bank for a minute on each number of partitions, with its figures: BANK_SECONDS, BANK_TRANSFERS_PER_SECOND and BANK_READS_PER_SECOND change it.
 BANK_SECONDS ?= 60
+BANK_KILLS ?= 20
 
 .PHONY: help build demo run bank test test-fast judge components clean-cache
 
@@ -55,7 +56,7 @@ test-fast:
 	cargo test --workspace --exclude tests --exclude bench
 
 bank: components build
-	BANK_SECONDS=$(BANK_SECONDS) cargo test -p tests --test bank -- --nocapture --test-threads=1
+	BANK_SECONDS=$(BANK_SECONDS) BANK_KILLS=$(BANK_KILLS) cargo test -p tests --test bank -- --nocapture --test-threads=1
 
 judge: components build
 	cargo test -p tests --test sql -- --nocapture

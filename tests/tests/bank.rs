@@ -24,7 +24,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::bank::{ACCOUNTS, History, Look, Upstream};
 use tests::sql::TextRow;
-use tests::{Kafka, Tidemark, TidemarkOptions, simple};
+use tests::{Kafka, Tidemark, TidemarkOptions, simple, wait_until};
 
 /// Long enough in CI to see thousands of moments.
 const SECONDS_DEFAULT: u64 = 15;
@@ -77,6 +77,8 @@ struct Run {
     /// The newest prefix anyone has seen: what is read from now on must not be older.
     seen: AtomicUsize,
     newest_id: AtomicI64,
+    /// No more transfers.
+    is_closed: AtomicBool,
     /// The bank is closed and all has been seen: readers end.
     is_over: AtomicBool,
     has_failed: AtomicBool,
@@ -424,7 +426,7 @@ impl Subscriber<'_> {
 fn trade(run: &Run, upstream: &mut Upstream, per_second: u64, duration: Duration) -> Result<Duration> {
     let begin = Instant::now();
     let mut committed = 0;
-    while begin.elapsed() < duration && !run.has_failed.load(Ordering::SeqCst) {
+    while begin.elapsed() < duration && !run.is_closed.load(Ordering::SeqCst) && !run.has_failed.load(Ordering::SeqCst) {
         let due = begin.elapsed().as_micros() as u64 * per_second / 1_000_000;
         let seen = run.seen.load(Ordering::SeqCst);
         if committed >= due || run.history.last().0 > seen + UNSEEN_MAX {
@@ -662,6 +664,133 @@ fn a_backlog_is_caught_up_moment_by_moment() -> Result<()> {
     ensure!(reads.moved >= 2, "nobody saw it come: {reads:?}");
     ensure!(per_second >= BACKLOG_PER_SECOND_MIN, "{per_second:.0} transactions/s are too few");
     compare_in_the_end(run, &mut client)
+}
+
+/// Each of them costs two or three seconds.
+const KILLS_DEFAULT: u64 = 5;
+const KILLS_TRANSFERS_PER_SECOND: u64 = 2_000;
+const KILLS_READERS: u64 = 3;
+/// The server is killed so many milliseconds after it was seen to go on, at random.
+const KILL_AFTER_MILLISECONDS: std::ops::Range<u64> = 0..1_000;
+/// The broker dies together with every third server.
+const KILLS_PER_BROKER_KILL: u64 = 3;
+
+/// `kill -9` of the server in the middle of it all, and now and then of the broker too: nothing is lost, nothing is doubled, and what anyone saw before is never unseen.
+/// `BANK_KILLS` makes it longer.
+#[test]
+fn nothing_is_lost_doubled_or_unseen_over_kills() -> Result<()> {
+    let kills = setting("BANK_KILLS", KILLS_DEFAULT)?;
+    let seed = setting("BANK_SEED", rand::rng().random_range(0..1_000_000))?;
+    println!("bank: {kills} kills, BANK_SEED={seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut kafka = Kafka::start()?;
+    let mut upstream = Upstream::new(&kafka, "kills", 3, seed)?;
+    let mut tidemark = Tidemark::start(TidemarkOptions::default())?;
+    define(&mut tidemark.connect()?, &kafka, &upstream.create_source("bank_kafka"))?;
+    let run = &Run::default();
+    let mut reads = ReadCounters::default();
+    // Kills which found something that was committed and not seen yet.
+    let mut in_mid_load = 0;
+    thread::scope(|scope| -> Result<()> {
+        let upstream = &mut upstream;
+        let trader = scope.spawn(move || {
+            let traded = run.work("the bank", || trade(run, upstream, KILLS_TRANSFERS_PER_SECOND, Duration::MAX));
+            run.is_over.store(true, Ordering::SeqCst);
+            traded
+        });
+        let mut lives = || -> Result<()> {
+            for life in 0..=kills {
+                let is_last = life == kills;
+                let seed = random.random();
+                let after = Duration::from_millis(random.random_range(KILL_AFTER_MILLISECONDS));
+                let counters = one_life(run, &mut tidemark, is_last, after, seed)?;
+                reads.reads += counters.reads;
+                reads.moved += counters.moved;
+                if is_last {
+                    return Ok(());
+                }
+                in_mid_load += u64::from(run.history.last().0 > run.seen.load(Ordering::SeqCst));
+                if life % KILLS_PER_BROKER_KILL == 1 {
+                    kafka.kill9()?;
+                    tidemark.start_again()?;
+                    kafka.start_again()?;
+                } else {
+                    tidemark.start_again()?;
+                }
+            }
+            Ok(())
+        };
+        let lived = run.work("the server", &mut lives);
+        run.is_closed.store(true, Ordering::SeqCst);
+        let traded = joined(trader).map(drop);
+        lived.and(traded)
+    })
+    .with_context(|| tidemark.component().describe_log())?;
+    compare_in_the_end(run, &mut tidemark.connect()?)?;
+    let counters = upstream.counters();
+    println!("bank: {kills} kills, {in_mid_load} of them in mid-load; {reads:?}, {counters:?}; 0 violations");
+    ensure!(in_mid_load * 2 >= kills, "{in_mid_load} of {kills} kills in mid-load are too few to show anything");
+    ensure!(reads.moved >= 5 * kills && counters.transactions() >= 500 * kills, "{reads:?} and {counters:?} are too little to show anything");
+    Ok(())
+}
+
+fn is_broken_connection(error: &anyhow::Error) -> bool {
+    let found = error.chain().find_map(|cause| cause.downcast_ref::<postgres::Error>());
+    found.is_some_and(|error| error.as_db_error().is_none())
+}
+
+/// Readers look at a server until it is killed; at the last one until it has shown everything.
+fn one_life(run: &Run, tidemark: &mut Tidemark, is_last: bool, after: Duration, seed: u64) -> Result<ReadCounters> {
+    let is_over = &AtomicBool::new(false);
+    let clients: Vec<Client> = (0..KILLS_READERS).map(|_| tidemark.connect()).collect::<Result<_>>()?;
+    let born = run.seen.load(Ordering::SeqCst);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..KILLS_READERS)
+            .zip(clients)
+            .map(|(position, client)| {
+                let read = move || -> Result<ReadCounters> {
+                    let random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(position));
+                    let mut reader = Reader { run, client, random, own: 0 };
+                    let mut counters = ReadCounters::default();
+                    while !is_over.load(Ordering::SeqCst) && !run.has_failed.load(Ordering::SeqCst) {
+                        let before = reader.own;
+                        match reader.read(position * 5 + counters.reads) {
+                            Ok(()) => counters.reads += 1,
+                            // A connection to a killed server breaks. Whatever else is wrong is not of that kind.
+                            Err(error) if is_over.load(Ordering::SeqCst) && is_broken_connection(&error) => break,
+                            Err(error) => return Err(error),
+                        }
+                        counters.moved += u64::from(reader.own > before);
+                        thread::sleep(BREATH);
+                    }
+                    Ok(counters)
+                };
+                scope.spawn(move || run.work(&format!("reader {position}"), read))
+            })
+            .collect();
+        let mut live = || -> Result<()> {
+            wait_until("something new is seen", END_DEADLINE, || {
+                let goes_on = run.seen.load(Ordering::SeqCst) > born;
+                Ok((goes_on || run.has_failed.load(Ordering::SeqCst)).then_some(()))
+            })?;
+            if is_last {
+                run.is_closed.store(true, Ordering::SeqCst);
+                return wait_until("everything is seen", END_DEADLINE * 2, || Ok(run.is_over.load(Ordering::SeqCst).then_some(())));
+            }
+            thread::sleep(after);
+            is_over.store(true, Ordering::SeqCst);
+            tidemark.kill9()
+        };
+        let lived = live();
+        is_over.store(true, Ordering::SeqCst);
+        let mut sum = ReadCounters::default();
+        for reader in readers {
+            let counters = joined(reader)?;
+            sum.reads += counters.reads;
+            sum.moved += counters.moved;
+        }
+        lived.map(|()| sum)
+    })
 }
 
 /// What the checks are worth: without the transaction topic each table goes its own way, and they must find it.

@@ -102,6 +102,9 @@ impl Upstream {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("linger.ms", "1")
+            // A broker that was killed is looked for soon and often.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "500")
             .create()
             .context("could not create the bank's producer")?;
         Ok(Self {
