@@ -154,6 +154,27 @@ impl Catalog {
         Ok(next)
     }
 
+    /// Puts in objects that existed together.
+    fn load(&mut self, entries: Vec<Entry>) -> Result<(), CatalogError> {
+        for entry in entries {
+            self.insert_name(&entry)?;
+            self.next_id = self.next_id.max(CollectionId(entry.last_id().0 + 1));
+            let id = entry.id;
+            if self.entries.insert(id, Arc::new(entry)).is_some() {
+                return Err(CatalogError::IdUsedAgain(id));
+            }
+        }
+        for entry in self.entries.values() {
+            for id in &entry.depends_on {
+                if !id.is_system() && !self.entries.contains_key(id) {
+                    return Err(CatalogError::MissingDependency { name: entry.name.clone(), missing: *id });
+                }
+                self.dependents.entry(*id).or_default().insert(entry.id);
+            }
+        }
+        Ok(())
+    }
+
     fn apply_one(&mut self, change: &Change) -> Result<(), CatalogError> {
         match change {
             Change::Create(entry) => {
@@ -193,6 +214,11 @@ impl Catalog {
                 let Some(old) = self.entries.get(&entry.id).cloned() else {
                     return Err(CatalogError::UnknownId(entry.id));
                 };
+                for id in &entry.depends_on {
+                    if !id.is_system() && !self.entries.contains_key(id) {
+                        return Err(CatalogError::MissingDependency { name: entry.name.clone(), missing: *id });
+                    }
+                }
                 self.remove_name(&old);
                 self.insert_name(entry)?;
                 for id in &old.depends_on {

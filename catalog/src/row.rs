@@ -63,10 +63,9 @@ impl Catalog {
                 _ => return Err(corrupted(format!("unknown record {row:?}"))),
             }
         }
-        // Ids grow with creation, and an object is created after what it depends on.
-        entries.sort_by_key(|entry| entry.id);
-        let changes: Vec<Change> = schemas.into_iter().chain(entries.into_iter().map(Change::Create)).collect();
-        let mut catalog = Catalog::default().apply(&changes).map_err(|error: CatalogError| corrupted(error.to_string()))?;
+        // In any order: a view that was replaced may depend on objects that are younger than it.
+        let mut catalog = Catalog::default().apply(&schemas).map_err(|error: CatalogError| corrupted(error.to_string()))?;
+        catalog.load(entries).map_err(|error| corrupted(error.to_string()))?;
         catalog.next_id = catalog.next_id.max(next_id);
         Ok(catalog)
     }
