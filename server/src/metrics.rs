@@ -74,6 +74,11 @@ impl Metrics {
         OpenConnection(self.connections.clone())
     }
 
+    /// Clients connected.
+    pub fn connections(&self) -> i64 {
+        self.connections.get()
+    }
+
     pub fn frame_written(&self, frame: &storage::Frame) {
         self.frames.inc();
         self.frame_updates.inc_by(frame.updates.iter().map(|(_, rows)| rows.len() as u64).sum());

@@ -3,12 +3,16 @@
 use crate::Shared;
 use crate::coordinator::Running;
 use crate::flags::Flags;
-use crate::pgwire::{Passwords, Tls, Wire};
+use crate::pgwire::{END_GRACE, END_PATIENCE, Passwords, Tls, Wire};
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// Between two looks at whether the sessions have ended.
+const SESSIONS_POLL: Duration = Duration::from_millis(5);
 
 /// A server that answers on both of its ports.
 pub struct Serving {
@@ -60,10 +64,17 @@ impl Serving {
         }
     }
 
-    /// Takes no more clients, and ends sources and workers.
+    /// Takes no more clients, tells those there are, and ends sources and workers.
     pub async fn stop(self) {
         self.wire_task.abort();
         self.http_task.abort();
+        self.shared.end();
+        let told = async {
+            while self.shared.metrics.connections() > 0 {
+                tokio::time::sleep(SESSIONS_POLL).await;
+            }
+        };
+        let _ = tokio::time::timeout(END_GRACE + END_PATIENCE, told).await;
         self.running.stop().await;
     }
 }

@@ -32,6 +32,8 @@ pub struct Shared {
     pub started: Instant,
     /// Ids of dataflows that live as long as a subscription, counted from their first one.
     transient_ids: AtomicU64,
+    /// True once the server ends.
+    ending: watch::Sender<bool>,
 }
 
 /// All relations at one timestamp, for as long as a statement or a transaction lives.
@@ -44,7 +46,7 @@ pub struct ReadAt {
 
 impl Shared {
     pub fn new(flags: Flags, metrics: Metrics, catalog: Catalog, dataflow: Control, progress: watch::Receiver<u64>, shown: Timestamp, requests: mpsc::Sender<Request>) -> Shared {
-        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), started: Instant::now(), transient_ids: AtomicU64::new(0) }
+        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), started: Instant::now(), transient_ids: AtomicU64::new(0), ending: watch::Sender::new(false) }
     }
 
     pub fn catalog(&self) -> Arc<Catalog> {
@@ -105,6 +107,17 @@ impl Shared {
     /// An id no object of the catalog ever has, for a dataflow that ends with its subscription.
     pub fn transient_id(&self) -> CollectionId {
         CollectionId(crate::session::subscribe::FIRST_TRANSIENT.0 + self.transient_ids.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Tells all sessions that the server ends.
+    pub fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Resolves once the server ends.
+    pub async fn ended(&self) {
+        // The sender is in here: it is not gone.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
     /// A receiver that changes with every publication.

@@ -193,11 +193,16 @@ impl Connection {
     }
 
     /// The message loop, until the client leaves.
-    pub async fn serve(&mut self, mut session: Session, _wire: &Wire) -> io::Result<()> {
+    pub async fn serve(&mut self, mut session: Session, wire: &Wire) -> io::Result<()> {
         // After an error in an extended message everything up to Sync is skipped.
         let mut skip_to_sync = false;
         loop {
-            let message = match self.next().await {
+            let next = tokio::select! {
+                biased;
+                next = self.next() => next,
+                () = wire.shared.ended() => return self.end().await,
+            };
+            let message = match next {
                 Ok(Some(message)) => message,
                 Ok(None) => return Ok(()),
                 Err(error) => {
@@ -479,11 +484,22 @@ impl Connection {
     }
 
     pub async fn flush(&mut self) -> io::Result<()> {
-        if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
-            self.output.clear();
+        // Piece by piece, so that what was sent is known if this is dropped before its end.
+        while !self.output.is_empty() {
+            let count = self.stream.write(&self.output).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            let _ = self.output.split_to(count);
         }
         self.stream.flush().await
+    }
+
+    /// The server ends: the last thing the client is told.
+    pub async fn end(&mut self) -> io::Result<()> {
+        self.message().error(&Error::shutting_down());
+        // A client that does not read is not waited for.
+        tokio::time::timeout(super::END_PATIENCE, self.flush()).await.unwrap_or(Ok(()))
     }
 
     /// Writes out, unless the client cancels instead of reading: then the connection is of no more use, as half a message may be on its way.

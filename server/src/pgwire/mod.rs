@@ -34,6 +34,10 @@ pub use tls::Tls;
 pub const CONNECTIONS_MAX: usize = 512;
 /// A client which has not said who it is by then is disconnected.
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a statement may go on when the server ends: enough for a COMMIT that waits for the disk.
+pub const END_GRACE: Duration = Duration::from_millis(250);
+/// How long a client may take to read that the server ends.
+pub const END_PATIENCE: Duration = Duration::from_secs(1);
 /// Input read ahead of a running statement; a client that pipelines more waits.
 pub const INPUT_AHEAD_BYTES_MAX: usize = 1 << 20;
 /// Output is written out when it reaches this size.
@@ -127,7 +131,19 @@ async fn serve_one(stream: TcpStream, wire: Arc<Wire>) -> std::io::Result<()> {
         Ok(Ok(None)) | Err(_) => return Ok(()),
         Ok(Err(error)) => return Err(error),
     };
-    let result = connection.serve(session, &wire).await;
+    let ended = async {
+        wire.shared.ended().await;
+        tokio::time::sleep(END_GRACE).await;
+    };
+    let served = tokio::select! {
+        biased;
+        result = connection.serve(session, &wire) => Some(result),
+        () = ended => None,
+    };
+    let result = match served {
+        Some(result) => result,
+        None => connection.end().await,
+    };
     wire.unregister(pid);
     drop(gauge);
     result
