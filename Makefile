@@ -23,12 +23,13 @@ SYSTEM_TESTS += durability
 BANK_SECONDS ?= 60
 BANK_KILLS ?= 20
 
-.PHONY: help build demo run bank test test-fast judge components clean-cache
+.PHONY: help build demo run docs bank test test-fast judge components clean-cache
 
 help:
 	@echo 'make demo              build in release, start a server with a small shop whose changes arrive through Kafka, show its totals'
 	@echo 'make demo KAFKA=h:p    the same through a real broker'
 	@echo 'make run               build in release and start a server in ./tidemark-data'
+	@echo 'make docs              write the generated pages of docs/ again'
 	@echo 'make test              every test, with a real Kafka, Postgres, MariaDB and Debezium (fetched into $(TIDEMARK_CACHE))'
 	@echo 'make test-fast         the tests that need no other component'
 	@echo 'make bank              readers, subscriptions and transfers for a minute: no read is anything but a moment of the bank; prints rates and freshness'
@@ -45,6 +46,9 @@ run: build
 
 components:
 	scripts/fetch-components
+
+docs:
+	UPDATE_EXPECTED=1 cargo test -p plan --lib functions_are_documented
 
 # The crates' own tests first: they are quick, and what they find explains what the system tests would.
 test: components build

@@ -26,7 +26,10 @@ const NODES: &[&str] = &[
     "distinct", "top-k", "top-k with ties", "window", "window over several partitions", "negate", "negative multiplicities", "union", "threshold", "let",
     "recursion", "nested recursion", "recursion with a limit", "aggregate count", "aggregate count(*)", "aggregate sum", "aggregate avg", "aggregate min",
     "aggregate max", "aggregate bool_and", "aggregate bool_or", "aggregate string_agg", "aggregate array_agg", "aggregate any_value",
-    "aggregate sum distinct", "aggregate count distinct", "index", "view over a view", "view created later", "view dropped",
+    "aggregate sum distinct", "aggregate count distinct", "aggregate stddev", "aggregate var_pop", "aggregate corr", "aggregate regr_count",
+    "aggregate regr_intercept", "aggregate covar_samp", "aggregate bit_and", "aggregate bit_or", "aggregate bit_xor", "aggregate json_agg",
+    "aggregate jsonb_agg", "aggregate jsonb_object_agg", "aggregate json_object_agg", "aggregate percentile_disc", "aggregate percentile_cont",
+    "aggregate mode", "index", "view over a view", "view created later", "view dropped",
 ];
 
 #[derive(Default)]

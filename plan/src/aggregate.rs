@@ -6,6 +6,8 @@
 
 mod accumulator;
 mod exact;
+mod folds;
+mod moments;
 mod recomputed;
 mod table;
 #[cfg(test)]
@@ -89,16 +91,71 @@ pub enum AggregateKind {
     BoolOr,
     StringAgg,
     ArrayAgg,
+    /// An array of arrays: one more dimension.
+    NestedArrayAgg,
     /// Any value of the group, the smallest: used by plans that group by canonical keys.
     AnyValue,
+    /// `var_*` and `stddev_*`: of a sample or of the whole population; the square root or not.
+    Variance {
+        sample: bool,
+        root: bool,
+    },
+    /// `regr_*`, `corr` and `covar_*`, over pairs (y, x).
+    Regression(Regression),
+    BitAnd,
+    BitOr,
+    BitXor,
+    /// `json_agg` and `jsonb_agg`. The argument comes as JSON already; `lines` puts each element but the first on a line of its own.
+    JsonAgg {
+        lines: bool,
+    },
+    /// `json_object_agg` and `jsonb_object_agg`. The key comes as text, the value as JSON.
+    JsonObjectAgg,
+    /// `percentile_cont`, `percentile_disc` (WITHIN GROUP): a fraction or an array of them, and the values in the order asked for.
+    PercentileContinuous,
+    PercentileDiscrete,
+    /// `mode()` WITHIN GROUP.
+    Mode,
+}
+
+/// What is computed from the sums over pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Regression {
+    Count,
+    MeanX,
+    MeanY,
+    SquaresX,
+    SquaresY,
+    Products,
+    CovariancePopulation,
+    CovarianceSample,
+    Correlation,
+    Determination,
+    Slope,
+    Intercept,
+}
+
+impl AggregateKind {
+    /// Called with WITHIN GROUP (ORDER BY ...): its last argument is the sort key.
+    pub fn is_ordered_set(self) -> bool {
+        matches!(self, AggregateKind::PercentileContinuous | AggregateKind::PercentileDiscrete | AggregateKind::Mode)
+    }
+    /// Gets JSON (and keys as text) whatever its arguments are: the caller converts them. With DISTINCT the arguments as they were follow, since two
+    /// are the same by their own equality, not by that of their texts.
+    pub fn takes_json(self) -> bool {
+        matches!(self, AggregateKind::JsonAgg { .. } | AggregateKind::JsonObjectAgg)
+    }
 }
 
 impl AggregateEntry {
     /// The result's type for actual argument types. `count` is never NULL; `any_value` of what is never NULL is not NULL either, since a group has a
     /// row (a caller with a FILTER makes it nullable); everything else is NULL over NULLs alone.
     pub fn result_type(&self, arguments: &[ColumnType]) -> ColumnType {
-        let argument = arguments.first();
+        let argument = if self.kind.is_ordered_set() { arguments.last() } else { arguments.first() };
         let column_type = match (&self.result, argument) {
+            (Type::AnyArray, Some(argument)) if self.kind == AggregateKind::PercentileDiscrete => {
+                ColumnType::new(Type::Array(Box::new(argument.scalar.clone())))
+            }
             (Type::AnyArray, Some(argument)) if self.kind == AggregateKind::ArrayAgg => {
                 ColumnType::new(Type::Array(Box::new(argument.scalar.clone())))
             }
@@ -106,7 +163,7 @@ impl AggregateEntry {
             (result, _) => ColumnType::new(result.clone()),
         };
         match self.kind {
-            AggregateKind::CountAll | AggregateKind::Count => column_type.not_null(),
+            AggregateKind::CountAll | AggregateKind::Count | AggregateKind::Regression(Regression::Count) => column_type.not_null(),
             AggregateKind::AnyValue => column_type,
             _ => column_type.nullable(true),
         }

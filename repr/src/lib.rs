@@ -25,7 +25,7 @@ mod types;
 pub use array::{Array, ArrayBuilder, ArrayDimension};
 pub use datum::Datum;
 pub use error::{EvalError, SqlState};
-pub use jsonb::{Jsonb, JsonbBuf, JsonbView};
+pub use jsonb::{Jsonb, JsonbBuf, JsonbView, write_string_text as write_json_string};
 pub use numeric::{Numeric, NumericModifier};
 pub use row::{DatumIter, Row, RowBuilder, RowRef, SortDirection, skip_datum};
 pub use schema::{Column, ColumnType, Schema};

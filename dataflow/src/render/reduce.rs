@@ -210,13 +210,13 @@ fn to_update<T>(((key, time), (rows, states)): ((Row, T), (i64, Vec<Accumulator>
 fn add_row(aggregates: &[Aggregate], states: &mut [Accumulator], row: &[u8], diff: i64) {
     let mut datums = RowRef::new(row).iter();
     for (aggregate, state) in aggregates.iter().zip(states) {
-        let argument = if aggregate.arguments.is_empty() { Datum::Null } else { datums.next().unwrap_or(Datum::Null) };
-        for _ in 1..aggregate.arguments.len() + aggregate.order.len() + usize::from(aggregate.arguments.is_empty()) {
+        let arguments = datums.clone();
+        for _ in 0..aggregate.arguments.len() + aggregate.order.len() {
             datums.next_encoded();
         }
         let is_seen = aggregate.filter.is_none() || matches!(datums.next(), Some(Datum::Bool(true)));
         if is_seen {
-            aggregate.function.0.accumulate_into(state, &argument, diff);
+            aggregate.function.0.accumulate_arguments(state, arguments, diff);
         }
     }
 }

@@ -299,7 +299,51 @@ impl<'r> Generator<'r> {
         }
         join
     }
+    /// An aggregate of several arguments, of arguments made JSON, or WITHIN GROUP.
+    fn built_aggregate(&mut self, types: &[ColumnType]) -> Aggregate {
+        let names = [
+            "stddev", "var_pop", "corr", "regr_count", "regr_intercept", "covar_samp", "bit_and", "bit_or", "bit_xor", "json_agg", "jsonb_agg",
+            "jsonb_object_agg", "json_object_agg", "percentile_disc", "percentile_cont", "mode", "array_agg",
+        ];
+        let name = *pick(self.random, &names);
+        let value = if !types.is_empty() && self.below(2) == 0 { Scalar::Column(self.below(types.len())) } else { self.int(types, 1) };
+        let int = self.int(types, 1);
+        let cast = |input: Scalar, target: Type| Scalar::Cast { input: Box::new(input), kind: plan::CastKind::Explicit, column_type: ColumnType::new(target) };
+        let fraction = Scalar::literal(Datum::Float8(*pick(self.random, &[0.0, 0.3, 0.5, 1.0])), ColumnType::new(Type::Float8).not_null());
+        let (floats, json) = ([Type::Float8, Type::Float8], if name.starts_with("jsonb") { "to_jsonb" } else { "to_json" });
+        let (arguments, accepted): (Vec<Scalar>, Vec<Type>) = match name {
+            "corr" | "regr_count" | "regr_intercept" | "covar_samp" => {
+                let other = self.int(types, 1);
+                (vec![cast(int, Type::Float8), cast(other, Type::Float8)], floats.to_vec())
+            }
+            "stddev" | "var_pop" => match types.iter().position(|column| matches!(column.scalar, Type::Numeric | Type::Float8)) {
+                Some(column) => (vec![Scalar::Column(column)], vec![types[column].scalar.clone()]),
+                None => (vec![int], vec![Type::Int4]),
+            },
+            "bit_and" | "bit_or" | "bit_xor" => (vec![int], vec![Type::Int4]),
+            "json_agg" | "jsonb_agg" => (vec![Scalar::call(json, vec![value], types)], vec![Type::Any]),
+            "json_object_agg" | "jsonb_object_agg" => (vec![cast(int, Type::Text), Scalar::call(json, vec![value], types)], vec![Type::Any, Type::Any]),
+            "percentile_disc" => (vec![fraction, value], vec![Type::Float8, Type::AnyElement]),
+            "percentile_cont" => (vec![fraction, cast(int, Type::Float8)], floats.to_vec()),
+            "mode" => (vec![value], vec![Type::AnyElement]),
+            _ => (vec![Scalar::call("array_build", vec![int.clone(), int], types)], vec![Type::AnyArray]),
+        };
+        let entry = plan::aggregate::lookup(name).iter().find(|entry| entry.arguments == accepted).copied().expect("an aggregate");
+        let order = match arguments.last() {
+            Some(last) if entry.kind.is_ordered_set() => vec![(last.clone(), self.direction())],
+            _ if matches!(name, "json_agg" | "jsonb_agg" | "json_object_agg") && self.below(2) == 0 => vec![(self.int(types, 0), self.direction())],
+            _ => Vec::new(),
+        };
+        let argument_types: Vec<ColumnType> = arguments.iter().map(|argument| argument.column_type(types)).collect();
+        let filter = (self.below(5) == 0).then(|| self.boolean(types, 1));
+        let column_type = entry.result_type(&argument_types).nullable(true);
+        self.count(&format!("aggregate {name}"));
+        Aggregate { function: AggregateFunction(entry), arguments, distinct: false, filter, order, column_type }
+    }
     fn aggregate(&mut self, types: &[ColumnType]) -> Aggregate {
+        if self.below(3) == 0 {
+            return self.built_aggregate(types);
+        }
         loop {
             let name = *pick(
                 self.random,

@@ -9,10 +9,10 @@
 //! computed as it stands. The remaining updates of the same timestamp put it right.
 
 use super::exact::{self, Wide};
-use super::{Aggregate, AggregateEntry, AggregateKind};
+use super::{Aggregate, AggregateEntry, AggregateKind, moments};
 use num_bigint::BigInt;
 use num_traits::{ToPrimitive, Zero};
-use repr::{Datum, Diff, EvalError, Interval, Numeric, RowBuilder, Type};
+use repr::{Datum, DatumIter, Diff, EvalError, Interval, Numeric, RowBuilder, Type};
 use smallvec::SmallVec;
 
 /// The state of one aggregate. Equal states are equal values: each has one form only.
@@ -49,6 +49,10 @@ pub enum Accumulator {
     /// Any other floats.
     SumFloatWide(Box<FloatSum>),
     SumInterval(Box<IntervalSum>),
+    /// Sums kept side by side: of values, of their squares, of products.
+    Several(Box<[Accumulator]>),
+    /// How many values there are, then for each bit how many of them have it.
+    Bits(Box<[i64]>),
 }
 
 const _: () = assert!(size_of::<Accumulator>() == 32);
@@ -56,13 +60,13 @@ const _: () = assert!(size_of::<Accumulator>() == 32);
 /// How often each value that is not finite was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Specials {
-    nan: i64,
-    infinity: i64,
-    negative_infinity: i64,
+    pub(super) nan: i64,
+    pub(super) infinity: i64,
+    pub(super) negative_infinity: i64,
 }
 
 /// What the specials make of a sum.
-enum Special {
+pub(super) enum Special {
     NaN,
     Infinity,
     NegativeInfinity,
@@ -79,13 +83,13 @@ impl Specials {
         self.infinity = self.infinity.wrapping_mul(factor);
         self.negative_infinity = self.negative_infinity.wrapping_mul(factor);
     }
-    fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         *self == Specials::default()
     }
-    fn count(&self) -> i64 {
+    pub(super) fn count(&self) -> i64 {
         self.nan.wrapping_add(self.infinity).wrapping_add(self.negative_infinity)
     }
-    fn result(&self) -> Option<Special> {
+    pub(super) fn result(&self) -> Option<Special> {
         match (self.nan != 0, self.infinity != 0, self.negative_infinity != 0) {
             (true, _, _) | (_, true, true) => Some(Special::NaN),
             (_, true, false) => Some(Special::Infinity),
@@ -98,9 +102,9 @@ impl Specials {
 /// Numerics by display scale, because the sum is shown with the greatest scale among the values that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NumericSum {
-    specials: Specials,
+    pub(super) specials: Specials,
     /// Scale, number of values, sum of the unscaled values; ascending, none with neither.
-    scales: Vec<(u16, i64, BigInt)>,
+    pub(super) scales: Vec<(u16, i64, BigInt)>,
 }
 
 impl NumericSum {
@@ -123,10 +127,10 @@ impl NumericSum {
 /// Floats of any range. `mantissa * 2^exponent`, the mantissa odd or zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FloatSum {
-    specials: Specials,
-    count: i64,
-    mantissa: BigInt,
-    exponent: i32,
+    pub(super) specials: Specials,
+    pub(super) count: i64,
+    pub(super) mantissa: BigInt,
+    pub(super) exponent: i32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,6 +191,8 @@ impl Accumulator {
                 }
             }
             (SumFloat { .. } | SumFloatWide(_), SumFloat { .. } | SumFloatWide(_)) => self.add_float(other),
+            (Several(sums), Several(others)) => sums.iter_mut().zip(others).for_each(|(sum, other)| sum.plus_equals(other)),
+            (Bits(counts), Bits(others)) => counts.iter_mut().zip(others).for_each(|(count, other)| *count = count.wrapping_add(*other)),
             // Two aggregates mixed up: a mistake of the caller, but never a panic in release.
             (left, right) => debug_assert!(false, "states of different aggregates: {left:?} and {right:?}"),
         }
@@ -221,6 +227,8 @@ impl Accumulator {
                 }
                 SumNumericWide(Box::new(sum))
             }
+            Several(sums) => Several(sums.iter().map(|sum| sum.multiply(factor)).collect()),
+            Bits(counts) => Bits(counts.iter().map(|count| count.wrapping_mul(factor)).collect()),
             SumFloat { .. } | SumFloatWide(_) => {
                 let mut sum = self.float_sum();
                 sum.specials.multiply(factor);
@@ -256,7 +264,7 @@ impl Accumulator {
         *self = Accumulator::SumFloatWide(Box::new(sum));
     }
 
-    fn numeric_sum(&self) -> NumericSum {
+    pub(super) fn numeric_sum(&self) -> NumericSum {
         self.clone().into_numeric_sum()
     }
     fn into_numeric_sum(self) -> NumericSum {
@@ -268,7 +276,7 @@ impl Accumulator {
             _ => NumericSum::default(),
         }
     }
-    fn float_sum(&self) -> FloatSum {
+    pub(super) fn float_sum(&self) -> FloatSum {
         match self {
             Accumulator::SumFloatWide(sum) => (**sum).clone(),
             Accumulator::SumFloat { exponent, count, mantissa } => {
@@ -291,6 +299,9 @@ impl Accumulator {
             }
             SumInterval(interval) if **interval == IntervalSum::default() => Zero,
             SumInterval(_) => return,
+            Several(sums) if sums.iter().all(Accumulator::is_zero) => Zero,
+            Bits(counts) if counts.iter().all(|count| *count == 0) => Zero,
+            Several(_) | Bits(_) => return,
             SumNumericWide(sum) => match &sum.scales[..] {
                 _ if !sum.specials.is_zero() => return,
                 [] => Zero,
@@ -319,26 +330,13 @@ impl AggregateEntry {
             return Zero;
         }
         let integer = |value: i64| SumInteger { count: diff, sum: Wide::new(i128::from(value) * i128::from(diff)) };
-        let float = |value: f64| {
-            if value.is_finite() {
-                let (mantissa, exponent) = exact::dyadic(value);
-                // A mantissa has 53 bits and a diff 63: the product fits. Settled because an even diff makes the mantissa even.
-                let (mantissa, exponent) = exact::reduce_dyadic(i128::from(mantissa) * i128::from(diff), exponent);
-                SumFloat { exponent: exponent as i16, count: diff, mantissa: Wide::new(mantissa) }
-            } else {
-                let count = |is: bool| if is { diff } else { 0 };
-                let specials = Specials {
-                    nan: count(value.is_nan()),
-                    infinity: count(value == f64::INFINITY),
-                    negative_infinity: count(value == f64::NEG_INFINITY),
-                };
-                SumFloatWide(Box::new(FloatSum { specials, ..FloatSum::default() }))
-            }
-        };
+        let float = |value: f64| float(value, diff);
         match (self.kind, argument) {
             (AggregateKind::CountAll, _) => Count(diff),
             (_, Datum::Null) => Zero,
             (AggregateKind::Count, _) => Count(diff),
+            (AggregateKind::Variance { .. }, argument) => moments::squares(argument, diff),
+            (AggregateKind::BitAnd | AggregateKind::BitOr | AggregateKind::BitXor, argument) => moments::bits(argument, diff),
             (_, Datum::Bool(true)) => Bool { trues: diff, falses: 0 },
             (_, Datum::Bool(false)) => Bool { trues: 0, falses: diff },
             (_, Datum::Int2(value)) => integer(i64::from(*value)),
@@ -358,6 +356,16 @@ impl AggregateEntry {
                 Zero
             }
         }
+    }
+
+    /// As [`AggregateEntry::accumulate_into`], with all arguments, which come first in `arguments`.
+    #[inline]
+    pub fn accumulate_arguments(&self, state: &mut Accumulator, mut arguments: DatumIter<'_>, diff: Diff) {
+        let first = arguments.next().unwrap_or(Datum::Null);
+        if let AggregateKind::Regression(_) = self.kind {
+            return state.plus_equals(&moments::pair(&first, &arguments.next().unwrap_or(Datum::Null), diff));
+        }
+        self.accumulate_into(state, &first, diff);
     }
 
     /// Adds `diff` rows with this argument to a state in place: what `plus_equals(accumulate(..))` does, without the detour for the common cases.
@@ -408,6 +416,8 @@ impl AggregateEntry {
             }
             Accumulator::SumFloat { .. } | Accumulator::SumFloatWide(_) => self.finish_float(&state.float_sum())?,
             Accumulator::SumInterval(sum) => self.finish_interval(sum)?,
+            Accumulator::Several(sums) => moments::finish(self.kind, &self.result, sums)?,
+            Accumulator::Bits(counts) => moments::finish_bits(self.kind, &self.result, counts),
         };
         out.push(datum);
         Ok(())
@@ -475,7 +485,36 @@ impl AggregateEntry {
     }
 }
 
-fn numeric(value: &Numeric, diff: Diff) -> Accumulator {
+/// `diff` times a float.
+pub(super) fn float(value: f64, diff: Diff) -> Accumulator {
+    if value.is_finite() {
+        let (mantissa, exponent) = exact::dyadic(value);
+        // A mantissa has 53 bits and a diff 63: the product fits. Settled because an even diff makes the mantissa even.
+        let (mantissa, exponent) = exact::reduce_dyadic(i128::from(mantissa) * i128::from(diff), exponent);
+        return Accumulator::SumFloat { exponent: exponent as i16, count: diff, mantissa: Wide::new(mantissa) };
+    }
+    let count = |is: bool| if is { diff } else { 0 };
+    let specials =
+        Specials { nan: count(value.is_nan()), infinity: count(value == f64::INFINITY), negative_infinity: count(value == f64::NEG_INFINITY) };
+    Accumulator::SumFloatWide(Box::new(FloatSum { specials, ..FloatSum::default() }))
+}
+
+/// `diff` times the product of two finite floats, exactly.
+pub(super) fn product(left: f64, right: f64, diff: Diff) -> Accumulator {
+    let ((left, left_exponent), (right, right_exponent)) = (exact::dyadic(left), exact::dyadic(right));
+    let mut sum = FloatSum {
+        count: diff,
+        mantissa: BigInt::from(i128::from(left) * i128::from(right)) * diff,
+        exponent: left_exponent + right_exponent,
+        ..FloatSum::default()
+    };
+    exact::reduce_big_dyadic(&mut sum.mantissa, &mut sum.exponent);
+    let mut product = Accumulator::SumFloatWide(Box::new(sum));
+    product.settle();
+    product
+}
+
+pub(super) fn numeric(value: &Numeric, diff: Diff) -> Accumulator {
     if let Some((unscaled, scale)) = value.to_small()
         && let Some(sum) = unscaled.checked_mul(i128::from(diff))
     {

@@ -112,6 +112,18 @@ pub fn nearest_f64(mantissa: &BigInt, exponent: i32) -> f64 {
     signed(mantissa, round(magnitude, exponent, 53, -1074))
 }
 
+/// The nearest `f64` of a dyadic number divided by a positive integer, rounded once.
+pub fn nearest_quotient(mantissa: &BigInt, exponent: i32, divisor: i64) -> f64 {
+    // More than any float's precision stays after the division, and one more bit says whether there was a rest.
+    const BITS: i32 = 192;
+    let shifted = mantissa.magnitude() << BITS as usize;
+    let divisor = BigInt::from(divisor.max(1)).magnitude().clone();
+    let quotient = &shifted / &divisor;
+    let rest = u32::from(&quotient * divisor != shifted);
+    let quotient = BigInt::from_biguint(mantissa.sign(), (quotient << 1usize) + rest);
+    nearest_f64(&quotient, exponent - BITS - 1)
+}
+
 /// The nearest `f32`, rounded once.
 pub fn nearest_f32(mantissa: &BigInt, exponent: i32) -> f32 {
     let (magnitude, exponent) = leading_bits(mantissa, exponent);

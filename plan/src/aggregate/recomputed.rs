@@ -1,5 +1,6 @@
 //! Aggregates computed from all rows of a group: what DISTINCT, ORDER BY and the aggregates without a sum need.
 
+use super::folds::Built;
 use super::{Accumulator, Aggregate, AggregateEntry, AggregateKind, Strategy};
 use crate::Scalar;
 use repr::{ArrayBuilder, Datum, Diff, EvalError, RowBuilder, RowRef, SqlState};
@@ -52,13 +53,14 @@ pub fn finish_recomputed<'a>(aggregate: &Aggregate, rows: impl IntoIterator<Item
     }
     sorted.sort_unstable();
     let mut seen = HashSet::new();
+    let rendered = if entry.kind.takes_json() { aggregate.arguments.len().saturating_sub(entry.arguments.len()) } else { 0 };
     for (_, arguments, diff) in sorted {
         if !aggregate.distinct {
             fold.add(entry, arguments, diff)?;
             continue;
         }
         key.clear();
-        RowRef::new(arguments).iter().for_each(|datum| key.push_canonical(datum));
+        RowRef::new(arguments).iter().skip(rendered).for_each(|datum| key.push_canonical(datum));
         if !seen.contains(key.as_bytes()) {
             seen.insert(key.as_bytes().to_vec());
             fold.add(entry, arguments, 1)?;
@@ -114,10 +116,14 @@ pub(crate) enum Fold<'a> {
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
     Array(Option<ArrayBuilder>, usize),
+    Built(Built<'a>),
 }
 
 impl<'a> Fold<'a> {
     pub fn new(entry: &AggregateEntry) -> Fold<'a> {
+        if let Some(built) = Built::new(entry) {
+            return Fold::Built(built);
+        }
         match (entry.kind, &entry.result) {
             (AggregateKind::Minimum | AggregateKind::Maximum | AggregateKind::AnyValue, _) => Fold::Extremum(None),
             (AggregateKind::StringAgg, repr::Type::Bytea) => Fold::Bytes(None),
@@ -131,7 +137,8 @@ impl<'a> Fold<'a> {
     pub fn add(&mut self, entry: &AggregateEntry, arguments: &'a [u8], diff: Diff) -> Result<(), EvalError> {
         let mut datums = RowRef::new(arguments).iter();
         match self {
-            Fold::Sum(accumulator) => entry.accumulate_into(accumulator, &datums.next().unwrap_or(Datum::Null), diff),
+            Fold::Sum(accumulator) => entry.accumulate_arguments(accumulator, datums, diff),
+            Fold::Built(built) => built.add(entry.kind, datums, diff)?,
             Fold::Extremum(best) => {
                 let Some(datum) = datums.next_encoded() else {
                     return Ok(());
@@ -188,6 +195,7 @@ impl<'a> Fold<'a> {
     pub fn finish(self, entry: &AggregateEntry, out: &mut RowBuilder) -> Result<(), EvalError> {
         match self {
             Fold::Sum(accumulator) => return entry.finish(&accumulator, out),
+            Fold::Built(built) => return built.finish(entry, out),
             Fold::Extremum(Some(datum)) => out.push_encoded(datum),
             Fold::Text(Some(text)) => out.push(Datum::Text(&text)),
             Fold::Bytes(Some(bytes)) => out.push(Datum::Bytea(bytes.into())),
@@ -208,7 +216,7 @@ pub(crate) fn is_better(kind: AggregateKind, datum: &[u8], best: Option<&[u8]>) 
     }
 }
 
-fn check_size(bytes: usize) -> Result<(), EvalError> {
+pub(super) fn check_size(bytes: usize) -> Result<(), EvalError> {
     if bytes <= RESULT_BYTES_MAX {
         return Ok(());
     }

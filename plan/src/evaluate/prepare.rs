@@ -185,12 +185,19 @@ impl Preparer<'_> {
 
     fn chain(&mut self, plan: &Plan) -> Node {
         let fused = fuse(plan);
-        let input = self.node(fused.input);
         if fused.is_identity() {
-            return input;
+            return self.node(fused.input);
         }
+        let input = if fused.cannot_fail() { self.node(fused.input) } else { self.settled(fused.input) };
         let mapper = Mapper::new(&fused.input.column_types(), fused.steps, fused.outputs, self.context);
         Node::Source(Box::new(Source { input, mapper: Some(mapper) }))
+    }
+
+    /// A node for an operator that may fail: rows that are taken away again do not get there.
+    fn settled(&mut self, plan: &Plan) -> Node {
+        let negative = self.may_be_negative(plan);
+        let node = self.node(plan);
+        if negative { Node::Consolidate { input: Box::new(node), positive: false } } else { node }
     }
 
     /// A node whose rows have positive multiplicities, each row once if it would not be positive otherwise.
@@ -204,12 +211,13 @@ impl Preparer<'_> {
     fn select(&mut self, plan: &Plan, scalars: &[Scalar], with_row: bool, positive: bool) -> Source {
         let fused = fuse(plan);
         // Into the chain below only where nobody can tell which of its columns are computed.
-        let merge = fused.maps_cannot_fail() && !(positive && self.may_be_negative(plan));
+        let can_fail = !fused.cannot_fail() || scalars.iter().any(Scalar::can_fail);
+        let merge = fused.maps_cannot_fail() && !((positive || can_fail) && self.may_be_negative(plan));
         let (input, types, mut steps, chain_outputs, scalars): (Node, Vec<ColumnType>, Vec<Step>, Vec<usize>, Vec<Scalar>) = if merge {
             let scalars = scalars.iter().map(|scalar| fused.over_chain(scalar)).collect();
             (self.node(fused.input), fused.input.column_types(), fused.steps, fused.outputs, scalars)
         } else {
-            let node = if positive { self.positive(plan) } else { self.node(plan) };
+            let node = if positive { self.positive(plan) } else if can_fail { self.settled(plan) } else { self.node(plan) };
             (node, plan.column_types(), Vec::new(), (0..plan.arity()).collect(), scalars.to_vec())
         };
         let mut next = types.len() + steps.iter().map(|step| if let Step::Map(scalars) = step { scalars.len() } else { 0 }).sum::<usize>();

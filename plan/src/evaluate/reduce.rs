@@ -123,7 +123,7 @@ impl Groups<'_> {
                 }
                 State::Rows(_) => {}
                 _ if !reducer.passes(columns) => {}
-                State::Sum(sum) if reducer.method == Method::Sum => entry.accumulate_into(sum, &first(columns), diff),
+                State::Sum(sum) if reducer.method == Method::Sum => entry.accumulate_arguments(sum, RowRef::new(columns).iter(), diff),
                 State::Sum(sum) if diff > 0 => {
                     self.buffer.clear();
                     self.buffer.extend_from_slice(&(group as u64).to_le_bytes());
@@ -131,7 +131,7 @@ impl Groups<'_> {
                     self.buffer.extend_from_slice(&columns[..prefix_length(columns, reducer.aggregate.arguments.len())]);
                     if self.seen.insert(&self.buffer).1 {
                         self.charge.add(KeyTable::bytes_per_key(&self.buffer))?;
-                        entry.accumulate_into(sum, &first(columns), 1);
+                        entry.accumulate_arguments(sum, RowRef::new(columns).iter(), 1);
                     }
                 }
                 State::Extremum(best) if diff > 0 => {
@@ -147,11 +147,6 @@ impl Groups<'_> {
         }
         Ok(())
     }
-}
-
-#[inline]
-fn first(columns: &[u8]) -> Datum<'_> {
-    RowRef::new(columns).iter().next().unwrap_or(Datum::Null)
 }
 
 impl Reducer {

@@ -11,7 +11,7 @@ pub fn register(table: &mut Table) {
     powers(table);
     logarithms(table);
     divisors(table);
-    trigonometry(table);
+    integers(table);
     table
         .entry::<(), t::Float8>("random", "A random number from 0 (included) to 1 (excluded).")
         .volatile()
@@ -50,6 +50,9 @@ fn rounding(table: &mut Table) {
     table
         .entry::<(t::Numeric,), t::Int4>("scale", "How many decimal places are shown.")
         .returns(|(a,)| (!a.is_nan() && !a.is_infinite()).then(|| i32::from(a.scale())));
+    table
+        .entry::<(t::Numeric,), t::Int4>("min_scale", "How many decimal places are needed.")
+        .returns(|(a,)| (!a.is_nan() && !a.is_infinite()).then(|| i32::from(a.canonical().scale())));
     table.entry::<(t::Numeric,), t::Numeric>("trim_scale", "The value without trailing zeros.").returns(|(a,)| a.canonical());
 }
 
@@ -145,30 +148,26 @@ fn divisors(table: &mut Table) {
         Int4 i32, integer_out_of_range;
         Int8 i64, bigint_out_of_range;
     }
+    table.entry::<(t::Numeric, t::Numeric), t::Numeric>("gcd", "The greatest common divisor.").returns(|(a, b)| a.greatest_common_divisor(b));
+    table.entry::<(t::Numeric, t::Numeric), t::Numeric>("lcm", "The least common multiple.").returns(|(a, b)| a.least_common_multiple(b));
     table
         .entry::<(t::Numeric, t::Numeric), t::Numeric>("div", "The integer quotient, truncated towards zero.")
         .returns(|(a, b)| a.integer_quotient(b));
 }
 
-fn trigonometry(table: &mut Table) {
-    fn out_of_range() -> EvalError {
-        EvalError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
-    }
-    macro_rules! functions {
-        ($($name:literal $description:literal |$a:ident| $result:expr, $domain:expr;)*) => {$(
-            table.entry::<(t::Float8,), t::Float8>($name, $description).returns(|($a,)| if $domain { Ok($result) } else { Err(out_of_range()) });
-        )*};
-    }
-    functions! {
-        "sin" "The sine." |a| a.sin(), !a.is_infinite();
-        "cos" "The cosine." |a| a.cos(), !a.is_infinite();
-        "tan" "The tangent." |a| a.tan(), !a.is_infinite();
-        "asin" "The inverse sine." |a| a.asin(), a.is_nan() || a.abs() <= 1.0;
-        "acos" "The inverse cosine." |a| a.acos(), a.is_nan() || a.abs() <= 1.0;
-    }
-    table.entry::<(t::Float8,), t::Float8>("atan", "The inverse tangent.").returns(|(a,)| a.atan());
-    table.entry::<(t::Float8, t::Float8), t::Float8>("atan2", "The angle of a point given as y and x.").returns(|(y, x)| y.atan2(x));
-    table.entry::<(t::Float8,), t::Float8>("degrees", "Radians as degrees.").returns(|(a,)| a.to_degrees());
-    table.entry::<(t::Float8,), t::Float8>("radians", "Degrees as radians.").returns(|(a,)| a.to_radians());
-    table.entry::<(), t::Float8>("pi", "The ratio of a circle's circumference to its diameter.").returns(|()| std::f64::consts::PI);
+/// Beyond this Postgres' factorial has more digits than numeric holds.
+const FACTORIAL_MAX: i64 = 32_177;
+
+fn integers(table: &mut Table) {
+    table.entry::<(t::Int8,), t::Numeric>("factorial", "The product of all integers from 1 to the argument.").returns(|(a,)| {
+        let out_of_range = |message: &str| EvalError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message);
+        if a < 0 {
+            return Err(out_of_range("factorial of a negative number is undefined"));
+        }
+        if a > FACTORIAL_MAX {
+            return Err(out_of_range("value overflows numeric format"));
+        }
+        let product = (2..=a).fold(num_bigint::BigInt::from(1), |product, factor| product * factor);
+        Numeric::from_big_checked(product, 0)
+    });
 }

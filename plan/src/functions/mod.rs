@@ -8,6 +8,8 @@
 mod arithmetic;
 mod array;
 mod bits;
+mod buckets;
+mod bytes;
 pub(crate) mod casts;
 mod comparison;
 mod conditional;
@@ -15,16 +17,18 @@ mod datetime;
 mod datetime_parts;
 mod encoding;
 mod format;
-mod json;
+pub(crate) mod json;
 pub(crate) mod lift;
 mod math;
 mod pattern;
-mod regexp;
+pub(crate) mod regexp;
 mod template;
 #[cfg(test)]
 mod tests;
 mod text;
+mod text_codes;
 mod text_search;
+mod trigonometry;
 pub(crate) mod typed;
 
 pub(crate) use lift::{BatchKernel, Call};
@@ -81,6 +85,8 @@ fn index() -> &'static Index {
         arithmetic::register(&mut table);
         array::register(&mut table);
         bits::register(&mut table);
+        buckets::register(&mut table);
+        bytes::register(&mut table);
         comparison::register(&mut table);
         conditional::register(&mut table);
         datetime::register(&mut table);
@@ -93,7 +99,9 @@ fn index() -> &'static Index {
         regexp::register(&mut table);
         template::register(&mut table);
         text::register(&mut table);
+        text_codes::register(&mut table);
         text_search::register(&mut table);
+        trigonometry::register(&mut table);
         // The table lives as long as the process; entries are compared by address.
         let entries: &'static [ScalarFunction] = Vec::leak(table.entries);
         let mut by_name: HashMap<&'static str, Vec<&'static ScalarFunction>> = HashMap::new();

@@ -37,7 +37,7 @@ pub fn register(table: &mut Table) {
 }
 
 /// A compiled pattern. The common shapes need no general matching.
-enum Pattern {
+pub(crate) enum Pattern {
     Exactly(String),
     StartsWith(String),
     EndsWith(String),
@@ -46,7 +46,7 @@ enum Pattern {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Character(char),
     AnyCharacter,
     AnyText,
@@ -55,7 +55,7 @@ enum Token {
 }
 
 impl Pattern {
-    fn parse(pattern: &str, ignore_case: bool) -> Pattern {
+    pub fn parse(pattern: &str, ignore_case: bool) -> Pattern {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {
@@ -99,7 +99,7 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, text: &str) -> Result<bool, EvalError> {
+    pub fn matches(&self, text: &str) -> Result<bool, EvalError> {
         Ok(match self {
             Pattern::Exactly(plain) => text == plain,
             Pattern::StartsWith(plain) => text.starts_with(plain.as_str()),

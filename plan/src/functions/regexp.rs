@@ -3,10 +3,10 @@
 //! Patterns are translated to the `regex` crate, whose matching time is linear. What that engine cannot do (back references, lookaround) is an error
 //! that says so; an alternation takes the first branch that matches where Postgres takes the longest match.
 
-use super::lift::{Memo, Table};
+use super::lift::{Memo, Shape, Table};
 use super::typed as t;
 use regex::{Captures, Regex, RegexBuilder};
-use repr::{ArrayBuilder, Datum, EvalError, SqlState};
+use repr::{ArrayBuilder, Datum, EvalError, SqlState, Type};
 
 const INVALID_ESCAPE_SEQUENCE: SqlState = SqlState(*b"22025");
 
@@ -177,7 +177,138 @@ pub fn register(table: &mut Table) {
     operators(table);
     replacing(table);
     matching(table);
+    positions(table);
     similar(table);
+}
+
+/// The arguments of the functions that came with Postgres 15: some texts, then whatever is given of start, number, end option, flags and group.
+struct Asked<'a> {
+    text: &'a str,
+    pattern: &'a str,
+    /// In bytes; behind the text if there is nothing to search.
+    start: usize,
+    number: i32,
+    flags: &'a str,
+}
+
+fn wrong(name: &str, value: i32) -> EvalError {
+    EvalError::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid value for parameter \"{name}\": {value}"))
+}
+
+fn integer(datums: &[Datum<'_>], position: usize, default: i32) -> i32 {
+    if let Some(Datum::Int4(value)) = datums.get(position) { *value } else { default }
+}
+
+fn string<'d, 'a>(datums: &'d [Datum<'a>], position: usize) -> &'a str {
+    if let Some(Datum::Text(text)) = datums.get(position) { text } else { "" }
+}
+
+/// The byte of a character counted from 1.
+fn start_byte(text: &str, start: i32) -> Result<usize, EvalError> {
+    let characters = usize::try_from(start).ok().and_then(|start| start.checked_sub(1)).ok_or_else(|| wrong("start", start))?;
+    Ok(text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(characters).unwrap_or(text.len() + 1))
+}
+
+fn refuse_global(name: &str, options: Options) -> Result<(), EvalError> {
+    if options.global {
+        let message = format!("{name}() does not support the \"global\" option");
+        return Err(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    Ok(())
+}
+
+impl Compiled {
+    /// The first and the last byte of the asked match, or of one of its groups.
+    fn find(&mut self, name: &str, asked: &Asked<'_>, group: i32) -> Result<Option<(usize, usize)>, EvalError> {
+        if asked.number < 1 {
+            return Err(wrong("n", asked.number));
+        }
+        let group = usize::try_from(group).map_err(|_| wrong("subexpr", group))?;
+        let (regex, options) = self.get(asked.pattern, asked.flags)?;
+        refuse_global(name, options)?;
+        let (mut found, mut number) = (None, 0);
+        each_match(regex, asked.text, asked.start, &mut |captures| {
+            number += 1;
+            if number == asked.number {
+                found = captures.get(group).map(|found| (found.start(), found.end()));
+            }
+            number < asked.number
+        });
+        Ok(found)
+    }
+}
+
+fn positions(table: &mut Table) {
+    let all = [Type::Text, Type::Text, Type::Int4, Type::Int4, Type::Int4, Type::Text, Type::Int4];
+    let count = "How often the regular expression matches; from a character on, with flags.";
+    let arguments = [Type::Text, Type::Text, Type::Int4, Type::Text];
+    for length in 2..=arguments.len() {
+        let shape = Shape::new("regexp_count", count, arguments[..length].to_vec(), Type::Int4).can_fail();
+        table.datums(shape, |_| Compiled::default(), |compiled, datums, out| {
+            let (text, pattern) = (string(datums, 0), string(datums, 1));
+            let start = start_byte(text, integer(datums, 2, 1))?;
+            let (regex, options) = compiled.get(pattern, string(datums, 3))?;
+            refuse_global("regexp_count", options)?;
+            let mut found = 0;
+            each_match(regex, text, start, &mut |_| {
+                found += 1;
+                true
+            });
+            out.push(Datum::Int4(found));
+            Ok(())
+        });
+    }
+    let description = "Where the match of a number starts (or, with the end option 1, what follows it starts), 0 if nowhere: text, pattern, start, number, end option, flags, group.";
+    for length in 2..=all.len() {
+        let shape = Shape::new("regexp_instr", description, all[..length].to_vec(), Type::Int4).can_fail();
+        table.datums(shape, |_| Compiled::default(), |compiled, datums, out| {
+            let text = string(datums, 0);
+            let start = start_byte(text, integer(datums, 2, 1))?;
+            let asked = Asked { text, pattern: string(datums, 1), start, number: integer(datums, 3, 1), flags: string(datums, 5) };
+            let end_option = integer(datums, 4, 0);
+            if asked.number < 1 {
+                return Err(wrong("n", asked.number));
+            }
+            if !(0..=1).contains(&end_option) {
+                return Err(wrong("endoption", end_option));
+            }
+            let found = compiled.find("regexp_instr", &asked, integer(datums, 6, 0))?;
+            let position = found.map_or(0, |(start, end)| text[..if end_option == 1 { end } else { start }].chars().count() as i32 + 1);
+            out.push(Datum::Int4(position));
+            Ok(())
+        });
+    }
+    let description = "The match of a number, or one of its groups: text, pattern, start, number, flags, group.";
+    let arguments: Vec<Type> = all.iter().take(4).chain(&all[5..]).cloned().collect();
+    for length in 2..=arguments.len() {
+        let shape = Shape::new("regexp_substr", description, arguments[..length].to_vec(), Type::Text).can_fail().can_be_null();
+        table.datums(shape, |_| Compiled::default(), |compiled, datums, out| {
+            let text = string(datums, 0);
+            let start = start_byte(text, integer(datums, 2, 1))?;
+            let asked = Asked { text, pattern: string(datums, 1), start, number: integer(datums, 3, 1), flags: string(datums, 4) };
+            let found = compiled.find("regexp_substr", &asked, integer(datums, 5, 0))?;
+            out.push(found.map_or(Datum::Null, |(start, end)| Datum::Text(&text[start..end])));
+            Ok(())
+        });
+    }
+    let description = "The match of a number replaced, 0 for all: text, pattern, replacement, start, number, flags.";
+    let arguments = [Type::Text, Type::Text, Type::Text, Type::Int4, Type::Int4, Type::Text];
+    for length in 4..=arguments.len() {
+        let shape = Shape::new("regexp_replace", description, arguments[..length].to_vec(), Type::Text).can_fail();
+        table.datums(shape, |_| (Compiled::default(), String::new()), |(compiled, buffer), datums, out| {
+            let text = string(datums, 0);
+            let start = start_byte(text, integer(datums, 3, 1))?;
+            let number = integer(datums, 4, 1);
+            if number < 0 {
+                return Err(wrong("n", number));
+            }
+            let (regex, _) = compiled.get(string(datums, 1), string(datums, 5))?;
+            buffer.clear();
+            replace_from(regex, start, number, text, string(datums, 2), buffer);
+            out.push(Datum::Text(buffer));
+            Ok(())
+        });
+    }
 }
 
 fn operators(table: &mut Table) {
@@ -204,10 +335,6 @@ fn operators(table: &mut Table) {
         |_| Compiled::default(),
         |compiled, (text, pattern, flags)| compiled.get(pattern, flags).map(|(regex, _)| regex.is_match(text)),
     );
-    table.entry::<(t::Text, t::Text), t::Int4>("regexp_count", "How often the regular expression matches.").returns_with(
-        |_| Compiled::default(),
-        |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.find_iter(text).count() as i32),
-    );
 }
 
 fn replacing(table: &mut Table) {
@@ -227,20 +354,40 @@ fn replacing(table: &mut Table) {
         );
 }
 
-/// As in Postgres, an empty match directly behind a match counts, so the engine's own iteration does not serve.
-fn replace(regex: &Regex, all: bool, text: &str, new: &str, out: &mut String) {
-    let (mut copied, mut from) = (0, 0);
-    while let Some(captures) = regex.captures_at(text, from) {
+/// Visits the matches from a byte on, until `visit` returns false. As in Postgres, an empty match directly behind a match counts, so the engine's own
+/// iteration does not serve.
+pub(crate) fn each_match(regex: &Regex, text: &str, start: usize, visit: &mut dyn FnMut(&Captures<'_>) -> bool) {
+    let mut from = start;
+    while from <= text.len()
+        && let Some(captures) = regex.captures_at(text, from)
+    {
         let Some(whole) = captures.get(0) else { break };
-        out.push_str(&text[copied..whole.start()]);
-        write_replacement(new, &captures, out);
-        copied = whole.end();
-        let next = text[copied..].chars().next();
-        from = if whole.is_empty() { copied + next.map_or(1, char::len_utf8) } else { copied };
-        if !all || from > text.len() {
+        if !visit(&captures) {
             break;
         }
+        let next = text[whole.end()..].chars().next();
+        from = if whole.is_empty() { whole.end() + next.map_or(1, char::len_utf8) } else { whole.end() };
     }
+}
+
+fn replace(regex: &Regex, all: bool, text: &str, new: &str, out: &mut String) {
+    replace_from(regex, 0, if all { 0 } else { 1 }, text, new, out)
+}
+
+/// Replaces the match of a number (counted from 1; 0: all of them) among those from a byte on.
+fn replace_from(regex: &Regex, start: usize, wanted: i32, text: &str, new: &str, out: &mut String) {
+    let (mut copied, mut number) = (0, 0);
+    each_match(regex, text, start, &mut |captures| {
+        number += 1;
+        if let Some(whole) = captures.get(0)
+            && (wanted == 0 || wanted == number)
+        {
+            out.push_str(&text[copied..whole.start()]);
+            write_replacement(new, captures, out);
+            copied = whole.end();
+        }
+        wanted == 0 || number < wanted
+    });
     out.push_str(&text[copied..]);
 }
 
@@ -265,7 +412,7 @@ fn write_replacement(new: &str, captures: &Captures<'_>, out: &mut String) {
 }
 
 /// The groups of a match as a text array; the whole match if the pattern has no group.
-fn groups(captures: &Captures<'_>) -> Vec<u8> {
+pub(crate) fn groups(captures: &Captures<'_>) -> Vec<u8> {
     let mut builder = ArrayBuilder::new();
     let first = usize::from(captures.len() > 1);
     for group in captures.iter().skip(first) {
@@ -297,13 +444,6 @@ fn split(regex: &Regex, text: &str) -> Vec<u8> {
 }
 
 fn matching(table: &mut Table) {
-    fn refuse_global(options: Options) -> Result<(), EvalError> {
-        if options.global {
-            let message = "regexp_match() does not support the \"global\" option";
-            return Err(EvalError::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint("Use the regexp_matches function instead."));
-        }
-        Ok(())
-    }
     table.entry::<(t::Text, t::Text), t::TextArray>("regexp_match", "The groups of the first match.").returns_with(
         |_| Compiled::default(),
         |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| regex.captures(text).map(|captures| groups(&captures))),
@@ -312,17 +452,15 @@ fn matching(table: &mut Table) {
         |_| Compiled::default(),
         |compiled, (text, pattern, flags)| {
             let (regex, options) = compiled.get(pattern, flags)?;
-            refuse_global(options)?;
+            refuse_global("regexp_match", options).map_err(|error| error.with_hint("Use the regexp_matches function instead."))?;
             Ok::<_, EvalError>(regex.captures(text).map(|captures| groups(&captures)))
         },
     );
-    for name in ["substring", "regexp_substr"] {
-        let description = "The part of the text that the regular expression (its first group) matches.";
-        table.entry::<(t::Text, t::Text), t::Text>(name, description).writes_with(
-            |_| Compiled::default(),
-            |compiled, (text, pattern), out| compiled.get(pattern, "").map(|(regex, _)| piece(regex, text, out)),
-        );
-    }
+    let description = "The part of the text that the regular expression (its first group) matches.";
+    table.entry::<(t::Text, t::Text), t::Text>("substring", description).writes_with(
+        |_| Compiled::default(),
+        |compiled, (text, pattern), out| compiled.get(pattern, "").map(|(regex, _)| piece(regex, text, out)),
+    );
     table
         .entry::<(t::Text, t::Text), t::TextArray>("regexp_split_to_array", "The pieces between the matches.")
         .returns_with(|_| Compiled::default(), |compiled, (text, pattern)| compiled.get(pattern, "").map(|(regex, _)| split(regex, text)));

@@ -376,8 +376,8 @@ fn write_value_text(reader: &mut Reader<'_>, out: &mut String) {
     }
 }
 
-/// A JSON string with Postgres' choice of escapes.
-pub(crate) fn write_string_text(text: &str, out: &mut String) {
+/// A text as a JSON string, with its quotes and Postgres' choice of escapes.
+pub fn write_string_text(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;
     for (position, byte) in text.bytes().enumerate() {

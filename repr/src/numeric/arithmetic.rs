@@ -149,7 +149,7 @@ impl Numeric {
     }
 
     /// The display scale of a quotient.
-    fn quotient_scale(&self, divisor: &Numeric) -> i64 {
+    pub(super) fn quotient_scale(&self, divisor: &Numeric) -> i64 {
         let (left, right) = (self.magnitude(), divisor.magnitude());
         let weight = left.weight - right.weight - i64::from(left.first_digit <= right.first_digit);
         (SIGNIFICANT_DIGITS_MIN - 4 * weight).max(self.scale().into()).max(divisor.scale().into()).clamp(0, CHOSEN_SCALE_MAX)
@@ -223,6 +223,28 @@ impl Numeric {
         };
         let scale = i64::from(left_scale.max(right_scale));
         Numeric::from_big_checked(rescale(left, left_scale.into(), scale) / rescale(right, right_scale.into(), scale), 0)
+    }
+
+    /// Both values as integers of one scale, if they are finite.
+    fn aligned(&self, other: &Numeric) -> Option<(BigInt, BigInt, i64)> {
+        let ((left, left_scale), (right, right_scale)) = (self.to_big()?, other.to_big()?);
+        let scale = i64::from(left_scale.max(right_scale));
+        Some((rescale(left, left_scale.into(), scale), rescale(right, right_scale.into(), scale), scale))
+    }
+
+    /// NaN if either is not finite.
+    pub fn greatest_common_divisor(&self, other: &Numeric) -> Result<Numeric, EvalError> {
+        match self.aligned(other) {
+            Some((left, right, scale)) => Numeric::from_big_checked(num_integer::Integer::gcd(&left, &right), scale),
+            None => Ok(Numeric::nan()),
+        }
+    }
+
+    pub fn least_common_multiple(&self, other: &Numeric) -> Result<Numeric, EvalError> {
+        match self.aligned(other) {
+            Some((left, right, scale)) => Numeric::from_big_checked(num_integer::Integer::lcm(&left, &right), scale),
+            None => Ok(Numeric::nan()),
+        }
     }
 
     pub fn negate(&self) -> Numeric {

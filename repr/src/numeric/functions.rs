@@ -157,12 +157,41 @@ impl Numeric {
         }
         let Some((unscaled, own_scale)) = self.to_big() else { return Ok(self.clone()) };
         let scale = Numeric::chosen_scale(SIGNIFICANT_DIGITS_MIN - (self.magnitude().weight * 2 + 1), &[self]);
+        Numeric::root_to_scale(unscaled, own_scale, scale)
+    }
+
+    /// The root of a positive number, rounded to `scale` digits.
+    fn root_to_scale(unscaled: BigInt, own_scale: u16, scale: i64) -> Result<Numeric, EvalError> {
         // The root of `square` is the result's unscaled value. Digits of the input beyond the result's precision cannot turn its rounding.
         let square = rescale(unscaled, i64::from(own_scale), 2 * scale);
         let root = square.sqrt();
         // (root + 1/2)^2 = root^2 + root + 1/4: an integer never lies on the half itself.
         let up = square - &root * &root > root;
         Numeric::from_big_checked(if up { root + 1 } else { root }, scale)
+    }
+
+    /// The variance (or its root) of `count` values, from their sum and the sum of their squares; each sum comes as unscaled parts with their scales.
+    pub fn variance(count: i64, sum: Vec<(BigInt, u16)>, squares: Vec<(BigInt, u16)>, sample: bool, root: bool) -> Result<Numeric, EvalError> {
+        let total = |parts: Vec<(BigInt, u16)>| {
+            let scale = parts.iter().map(|(_, scale)| *scale).max().unwrap_or(0);
+            let total: BigInt = parts.into_iter().map(|(part, own)| rescale(part, own.into(), scale.into())).sum();
+            (total, i64::from(scale))
+        };
+        let ((sum, sum_scale), (squares, squares_scale)) = (total(sum), total(squares));
+        // What squaring has cut off beyond the format's scale is beyond the result's as well.
+        let scale = squares_scale.min(2 * sum_scale);
+        let distances = rescale(squares, squares_scale, scale) * count - rescale(&sum * &sum, 2 * sum_scale, scale);
+        if !distances.is_positive() {
+            return Ok(Numeric::zero());
+        }
+        let divisor = BigInt::from(count) * (count - i64::from(sample));
+        let (distances, divisor) = (Numeric::from_big(distances, scale as u16), Numeric::from_big(divisor, 0));
+        let scale = distances.quotient_scale(&divisor);
+        let variance = distances.divide_to_scale(&divisor, scale)?;
+        match variance.to_big() {
+            Some((unscaled, own_scale)) if root => Numeric::root_to_scale(unscaled, own_scale, scale),
+            _ => Ok(variance),
+        }
     }
 
     pub fn exp(&self) -> Result<Numeric, EvalError> {

@@ -6,9 +6,9 @@ use super::{Binder, Clause};
 use crate::error::{BindError, BindResult, Place, codes};
 use crate::hir::{Aggregate, Expression};
 use crate::parse::ast;
-use plan::AggregateFunction;
+use plan::{AggregateFunction, CastKind};
 use plan::aggregate::AggregateEntry;
-use repr::{ColumnType, SortDirection, Type};
+use repr::{ColumnType, SortDirection, SqlState, Type};
 
 /// The direction a sort key asks for: NULLs are last unless the order is descending.
 pub(crate) fn direction_of(options: &ast::OrderByOptions) -> SortDirection {
@@ -21,9 +21,6 @@ impl Binder<'_> {
     pub(crate) fn bind_aggregate_call(&mut self, name: &str, function: &ast::Function, arguments: &Arguments<'_>, place: Option<Place>) -> BindResult<Expression> {
         if self.level().in_aggregate {
             return Err(BindError::new(codes::GROUPING_ERROR, "aggregate function calls cannot be nested").at(place));
-        }
-        if !function.within_group.is_empty() {
-            return Err(BindError::unsupported(format!("WITHIN GROUP is not supported for {name}")));
         }
         self.level().in_aggregate = true;
         let bound = self.bind_aggregate(name, function, arguments);
@@ -74,6 +71,24 @@ impl Binder<'_> {
             let argument = self.bind_expression(expr)?;
             bound.push(self.row_value(argument)?);
         }
+        let ordered_set = plan::aggregate::lookup(name).iter().any(|entry| entry.kind.is_ordered_set());
+        let wrong = |message: String| Err(BindError::new(codes::WRONG_OBJECT_TYPE, message));
+        if ordered_set && function.over.is_some() {
+            return Err(BindError::unsupported(format!("OVER is not supported for ordered-set aggregate {name}")));
+        }
+        if ordered_set && function.within_group.is_empty() {
+            return wrong(format!("WITHIN GROUP is required for ordered-set aggregate {name}"));
+        }
+        if !ordered_set && !function.within_group.is_empty() {
+            return wrong(format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"));
+        }
+        if ordered_set && (arguments.distinct || !arguments.order.is_empty()) {
+            let clause = if arguments.distinct { "DISTINCT" } else { "multiple ORDER BY clauses" };
+            return Err(BindError::new(codes::SYNTAX_ERROR, format!("cannot use {clause} with WITHIN GROUP")));
+        }
+        for key in &function.within_group {
+            bound.push(self.bind_expression(&key.expr)?);
+        }
         let filter = match &function.filter {
             Some(filter) => Some(self.bind_boolean(filter, "FILTER")?),
             None => None,
@@ -83,7 +98,14 @@ impl Binder<'_> {
             let expression = self.bind_expression(&key.expr)?;
             order.push((self.settle(expression)?, direction_of(&key.options)));
         }
-        self.build_aggregate(name, bound, arguments.star, arguments.distinct, filter, order)
+        let mut aggregate = self.build_aggregate(name, bound, arguments.star, arguments.distinct, filter, order)?;
+        if let Some(key) = function.within_group.first() {
+            if let Some(value) = aggregate.arguments.last() {
+                super::types::require_order(&self.type_of(value))?;
+            }
+            aggregate.order.extend(aggregate.arguments.last().map(|value| (value.clone(), direction_of(&key.options))));
+        }
+        Ok(aggregate)
     }
 
     pub(crate) fn build_aggregate(
@@ -100,7 +122,9 @@ impl Binder<'_> {
         }
         let actual: Vec<Type> = arguments.iter().map(|argument| self.type_of(argument)).collect();
         let entries: &'static [&'static AggregateEntry] = plan::aggregate::lookup(name);
-        let signatures: Vec<Signature<'_>> = entries.iter().map(|entry| (entry.arguments.as_slice(), false)).collect();
+        // What takes any type needs no choice: its entries differ in how they write it.
+        let candidates = if entries.iter().any(|entry| entry.kind.takes_json()) { entries.get(..1).unwrap_or(entries) } else { entries };
+        let signatures: Vec<Signature<'_>> = candidates.iter().map(|entry| (entry.arguments.as_slice(), false)).collect();
         let (entry, parameters): (&'static AggregateEntry, Vec<Type>) = match resolve(&signatures, &actual, false) {
             Resolution::Found(position, parameters) => match entries.get(position) {
                 Some(entry) => (*entry, parameters),
@@ -126,8 +150,67 @@ impl Binder<'_> {
                 "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
             ));
         }
+        if distinct {
+            for argument in &converted {
+                super::types::require_equality(&self.type_of(argument))?;
+            }
+        }
+        for (key, _) in &order {
+            super::types::require_order(&self.type_of(key))?;
+        }
         let types: Vec<ColumnType> = converted.iter().map(|argument| argument.column_type(&self.columns)).collect();
         let column_type = entry.result_type(&types);
+        if !entry.kind.takes_json() {
+            return Ok(Aggregate { function: AggregateFunction(entry), arguments: converted, distinct, filter, order, column_type });
+        }
+        let (entry, converted, order) = self.json_arguments(entry, converted, distinct, order)?;
         Ok(Aggregate { function: AggregateFunction(entry), arguments: converted, distinct, filter, order, column_type })
+    }
+
+    /// The arguments of an aggregate that makes JSON, converted; with DISTINCT followed by what they were, by which duplicates are told and sorted.
+    fn json_arguments(
+        &mut self,
+        entry: &'static AggregateEntry,
+        arguments: Vec<Expression>,
+        distinct: bool,
+        mut order: Vec<(Expression, SortDirection)>,
+    ) -> BindResult<(&'static AggregateEntry, Vec<Expression>, Vec<(Expression, SortDirection)>)> {
+        let convert = if entry.result == Type::Json { "to_json" } else { "to_jsonb" };
+        let mut settled = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            settled.push(self.settle(argument)?);
+        }
+        let mut converted = Vec::with_capacity(2 * settled.len());
+        for (position, argument) in settled.iter().enumerate() {
+            let is_key = position + 1 < settled.len();
+            let found = self.type_of(argument);
+            if is_key && matches!(found, Type::Array(_) | Type::Record(_) | Type::Json | Type::Jsonb) {
+                return Err(BindError::new(SqlState::INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"));
+            }
+            converted.push(match is_key {
+                true => self.coerce(argument.clone(), &ColumnType::new(Type::Text), CastKind::Explicit)?,
+                false => self.call_function(convert, vec![argument.clone()])?,
+            });
+        }
+        // Arrays and rows have entries of their own.
+        let entry = match (settled.as_slice(), plan::aggregate::lookup(entry.name)) {
+            ([argument], entries) => {
+                let found = self.type_of(argument);
+                let fits = |entry: &&&'static AggregateEntry| match entry.arguments.first() {
+                    Some(Type::AnyArray) => matches!(found, Type::Array(_)),
+                    Some(Type::Record(_)) => matches!(found, Type::Record(_)),
+                    _ => !matches!(found, Type::Array(_) | Type::Record(_)),
+                };
+                entries.iter().find(fits).copied().unwrap_or(entry)
+            }
+            _ => entry,
+        };
+        if distinct {
+            if order.is_empty() {
+                order = settled.iter().map(|argument| (argument.clone(), SortDirection { descending: false, nulls_first: false })).collect();
+            }
+            converted.extend(settled);
+        }
+        Ok((entry, converted, order))
     }
 }

@@ -302,6 +302,9 @@ impl Binder<'_> {
             let (left_type, right_type) = (self.columns.column_type(*left_id).clone(), self.columns.column_type(*right_id).clone());
             let common = super::resolve::common_type([&left_type.scalar, &right_type.scalar])
                 .map_err(|(one, other)| super::coerce::cannot_match(word, &one, &other).at(output_place(right, position)))?;
+            if !all {
+                super::types::require_equality(&common).map_err(|error| error.at(output_place(right, position)))?;
+            }
             let same = left_type.scalar == right_type.scalar && left_type.modifier == right_type.modifier;
             let modifier = if same { left_type.modifier } else { -1 };
             types.push((common, modifier, left_type.nullable || right_type.nullable));

@@ -85,6 +85,9 @@ impl Binder<'_> {
         let mut parts = Parts { items, having, order, order_places, distinct_on };
         let grouped = !keys.is_empty() || !self.level().aggregates.is_empty() || select.having.is_some() || is_grouped(&select.group_by);
         if grouped {
+            for key in &keys {
+                super::types::require_equality(&self.type_of(key))?;
+            }
             relation = self.group(relation, keys, &mut parts)?;
         }
         let query = self.finish_select(relation, parts, distinct)?;
@@ -123,6 +126,7 @@ impl Binder<'_> {
             if let Expression::Literal(..) = key {
                 continue;
             }
+            super::types::require_order(&self.type_of(&key)).map_err(|error| error.at(place))?;
             let id = self.column_of(key, &mut scalars);
             if distinct && !shown.contains(&id) {
                 let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
@@ -133,10 +137,14 @@ impl Binder<'_> {
         let mut on = Vec::with_capacity(parts.distinct_on.len());
         for key in parts.distinct_on {
             let key = self.settle(key)?;
+            super::types::require_equality(&self.type_of(&key))?;
             on.push(self.column_of(key, &mut scalars));
         }
         relation = relation.map(scalars);
         if distinct {
+            for id in &shown {
+                super::types::require_equality(&self.columns.column_type(*id).scalar)?;
+            }
             relation = Relation::Distinct { input: Box::new(relation), columns: shown.into_iter().collect() };
         }
         if !on.is_empty() {

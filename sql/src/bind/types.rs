@@ -12,6 +12,36 @@ const NUMERIC_PRECISION_MAX: u64 = 1000;
 /// The greatest precision of times: microseconds.
 const TIME_PRECISION_MAX: u64 = 6;
 
+/// Refuses what DISTINCT, GROUP BY and their kin need `=` for and has none: `json`, also within arrays and rows.
+pub(crate) fn require_equality(scalar: &Type) -> BindResult<()> {
+    match without_order(scalar) {
+        Some(found) => {
+            let message = format!("could not identify an equality operator for type {}", found.sql_name(-1));
+            Err(BindError::new(codes::UNDEFINED_FUNCTION, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// As [`require_equality`], for sort keys.
+pub(crate) fn require_order(scalar: &Type) -> BindResult<()> {
+    match without_order(scalar) {
+        Some(found) => {
+            let message = format!("could not identify an ordering operator for type {}", found.sql_name(-1));
+            Err(BindError::new(codes::UNDEFINED_FUNCTION, message).with_hint("Use an explicit ordering operator or modify the query."))
+        }
+        None => Ok(()),
+    }
+}
+
+fn without_order(scalar: &Type) -> Option<&Type> {
+    match scalar {
+        Type::Json => Some(scalar),
+        Type::Array(element) => without_order(element).map(|_| scalar),
+        _ => None,
+    }
+}
+
 impl Binder<'_> {
     /// The type a type name means, with its modifier.
     pub(crate) fn bind_type(&self, data_type: &DataType) -> BindResult<ColumnType> {

@@ -3,7 +3,7 @@
 use super::super::lift::{Call, Shape, Table};
 use super::{array, object};
 use repr::text::TextContext;
-use repr::{Datum, EvalError, Jsonb, JsonbBuf, JsonbView, Numeric, SqlState, Type};
+use repr::{Datum, EvalError, JsonbBuf, JsonbView, Numeric, SqlState, Type};
 
 /// What converting any value needs.
 struct Converter {
@@ -113,11 +113,16 @@ fn key_text(datum: &Datum<'_>, scalar: &Type, context: &TextContext, position: u
     }
 }
 
-fn build_object(converter: &Converter, datums: &[Datum<'_>]) -> Result<JsonbBuf, EvalError> {
-    if !datums.len().is_multiple_of(2) {
-        let error = EvalError::new(SqlState::INVALID_PARAMETER_VALUE, "argument list must have even number of elements");
-        return Err(error.with_hint("The arguments of jsonb_build_object() must consist of alternating keys and values."));
+fn even(datums: &[Datum<'_>], name: &str) -> Result<(), EvalError> {
+    if datums.len().is_multiple_of(2) {
+        return Ok(());
     }
+    let error = EvalError::new(SqlState::INVALID_PARAMETER_VALUE, "argument list must have even number of elements");
+    Err(error.with_hint(format!("The arguments of {name}() must consist of alternating keys and values.")))
+}
+
+fn build_object(converter: &Converter, datums: &[Datum<'_>]) -> Result<JsonbBuf, EvalError> {
+    even(datums, "jsonb_build_object")?;
     let mut members = Vec::new();
     for (number, pair) in datums.chunks_exact(2).enumerate() {
         let position = number * 2;
@@ -133,48 +138,139 @@ fn build_array(converter: &Converter, datums: &[Datum<'_>]) -> Result<JsonbBuf, 
     Ok(array(elements.iter().map(JsonbBuf::as_ref).collect()))
 }
 
-fn push(value: Jsonb<'_>, as_json: bool, out: &mut repr::RowBuilder) {
-    if as_json {
-        let mut text = String::new();
-        value.write_text(&mut text);
-        out.push(Datum::Text(&text));
-    } else {
-        out.push(Datum::Jsonb(value));
+/// What `json` puts between the members of an object and its keys and values: the builders of one value write no blanks.
+struct Style {
+    separator: &'static str,
+    colon: &'static str,
+}
+const BUILT: Style = Style { separator: ", ", colon: " : " };
+const CONVERTED: Style = Style { separator: ",", colon: ":" };
+
+/// A SQL value as the text of `json`; NULL becomes `null`.
+pub fn write_json(datum: &Datum<'_>, scalar: &Type, context: &TextContext, depth: usize, out: &mut String) -> Result<(), EvalError> {
+    if depth > DEPTH_MAX {
+        return Err(EvalError::new(SqlState(*b"54001"), "stack depth limit exceeded"));
     }
+    let element_type = |position: usize| match scalar {
+        Type::Record(types) => types.get(position).cloned().unwrap_or(Type::Text),
+        scalar => scalar.element().cloned().unwrap_or(Type::Text),
+    };
+    match datum {
+        Datum::Null => out.push_str("null"),
+        Datum::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Datum::Int2(_) | Datum::Int4(_) | Datum::Int8(_) => repr::text::write(datum, scalar, context, out),
+        Datum::Numeric(value) if value.is_finite() => repr::text::write(datum, scalar, context, out),
+        Datum::Float4(value) if value.is_finite() => repr::text::write(datum, scalar, context, out),
+        Datum::Float8(value) if value.is_finite() => repr::text::write(datum, scalar, context, out),
+        Datum::Jsonb(value) => value.write_text(out),
+        Datum::Text(text) if *scalar == Type::Json => out.push_str(text),
+        Datum::Array(value) => {
+            let mut elements = Vec::new();
+            for element in value.elements() {
+                let mut text = String::new();
+                write_json(&element, &element_type(0), context, depth + 1, &mut text)?;
+                elements.push(text);
+            }
+            for dimension in value.dimensions().iter().skip(1).rev() {
+                elements = elements.chunks((dimension.length as usize).max(1)).map(|chunk| format!("[{}]", chunk.join(CONVERTED.separator))).collect();
+            }
+            out.push('[');
+            out.push_str(&elements.join(CONVERTED.separator));
+            out.push(']');
+        }
+        Datum::Record(record) => {
+            out.push('{');
+            for (position, field) in record.iter().enumerate() {
+                out.push_str(if position > 0 { CONVERTED.separator } else { "" });
+                repr::write_json_string(&format!("f{}", position + 1), out);
+                out.push_str(CONVERTED.colon);
+                write_json(&field, &element_type(position), context, depth + 1, out)?;
+            }
+            out.push('}');
+        }
+        datum => {
+            let mut text = String::new();
+            repr::text::write(datum, scalar, context, &mut text);
+            if matches!(scalar, Type::Timestamp | Type::TimestampTz) {
+                text = iso_timestamp(&text, *scalar == Type::TimestampTz);
+            }
+            repr::write_json_string(&text, out);
+        }
+    }
+    Ok(())
+}
+
+fn write_object(converter: &Converter, datums: &[Datum<'_>], out: &mut String) -> Result<(), EvalError> {
+    even(datums, "json_build_object")?;
+    out.push('{');
+    for (number, pair) in datums.chunks_exact(2).enumerate() {
+        let position = number * 2;
+        out.push_str(if number > 0 { BUILT.separator } else { "" });
+        repr::write_json_string(&key_text(&pair[0], converter.type_of(position), &converter.context, position + 1)?, out);
+        out.push_str(BUILT.colon);
+        write_json(&pair[1], converter.type_of(position + 1), &converter.context, 0, out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn write_array(converter: &Converter, datums: &[Datum<'_>], out: &mut String) -> Result<(), EvalError> {
+    out.push('[');
+    for (position, datum) in datums.iter().enumerate() {
+        out.push_str(if position > 0 { BUILT.separator } else { "" });
+        write_json(datum, converter.type_of(position), &converter.context, 0, out)?;
+    }
+    out.push(']');
+    Ok(())
+}
+
+fn convert(converter: &Converter, datums: &[Datum<'_>]) -> Result<JsonbBuf, EvalError> {
+    to_jsonb(datums.first().unwrap_or(&Datum::Null), converter.type_of(0), &converter.context, 0)
+}
+
+fn write_converted(converter: &Converter, datums: &[Datum<'_>], out: &mut String) -> Result<(), EvalError> {
+    write_json(datums.first().unwrap_or(&Datum::Null), converter.type_of(0), &converter.context, 0, out)
+}
+
+type Build = fn(&Converter, &[Datum<'_>]) -> Result<JsonbBuf, EvalError>;
+type Write = fn(&Converter, &[Datum<'_>], &mut String) -> Result<(), EvalError>;
+
+fn makes_jsonb(table: &mut Table, shape: Shape, build: Build) {
+    table.datums(shape, Converter::new, move |converter, datums, out| {
+        out.push(Datum::Jsonb(build(converter, datums)?.as_ref()));
+        Ok(())
+    });
+}
+
+fn makes_json(table: &mut Table, shape: Shape, write: Write) {
+    table.datums(
+        shape,
+        |call| (Converter::new(call), String::new()),
+        move |(converter, text), datums, out| {
+            text.clear();
+            write(converter, datums, text)?;
+            out.push(Datum::Text(text));
+            Ok(())
+        },
+    );
 }
 
 pub fn register(table: &mut Table) {
-    for (to, build_object_name, build_array_name, result) in
-        [("to_jsonb", "jsonb_build_object", "jsonb_build_array", Type::Jsonb), ("to_json", "json_build_object", "json_build_array", Type::Json)]
-    {
-        let as_json = result == Type::Json;
-        let shape = Shape::new(to, "The value as JSON.", vec![Type::Any], result.clone()).can_fail();
-        table.datums(shape, Converter::new, move |converter, datums, out| {
-            for (position, datum) in datums.iter().enumerate() {
-                push(to_jsonb(datum, converter.type_of(position), &converter.context, 0)?.as_ref(), as_json, out);
-            }
-            Ok(())
-        });
-        for shape in [
-            Shape::new(build_object_name, "An object of alternating keys and values.", vec![], result.clone()).can_fail(),
-            Shape::new(build_object_name, "An object of alternating keys and values.", vec![Type::Any], result.clone())
-                .variadic()
-                .called_on_null()
-                .can_fail(),
-        ] {
-            table.datums(shape, Converter::new, move |converter, datums, out| {
-                push(build_object(converter, datums)?.as_ref(), as_json, out);
-                Ok(())
-            });
-        }
-        for shape in [
-            Shape::new(build_array_name, "An array of the arguments.", vec![], result.clone()).can_fail(),
-            Shape::new(build_array_name, "An array of the arguments.", vec![Type::Any], result.clone()).variadic().called_on_null().can_fail(),
-        ] {
-            table.datums(shape, Converter::new, move |converter, datums, out| {
-                push(build_array(converter, datums)?.as_ref(), as_json, out);
-                Ok(())
-            });
-        }
+    const OBJECT: &str = "An object of alternating keys and values.";
+    const ARRAY: &str = "An array of the arguments.";
+    let one = |name, argument: Type, result: Type| Shape::new(name, "The value as JSON.", vec![argument], result).can_fail();
+    makes_jsonb(table, one("to_jsonb", Type::Any, Type::Jsonb), convert);
+    for (name, argument) in [("to_json", Type::Any), ("array_to_json", Type::AnyArray), ("row_to_json", Type::Record(Vec::new()))] {
+        makes_json(table, one(name, argument, Type::Json), write_converted);
+    }
+    for arguments in [vec![], vec![Type::Any]] {
+        let built = |name, description, result: Type| {
+            let shape = Shape::new(name, description, arguments.clone(), result).can_fail();
+            if arguments.is_empty() { shape } else { shape.variadic().called_on_null() }
+        };
+        makes_jsonb(table, built("jsonb_build_object", OBJECT, Type::Jsonb), build_object);
+        makes_jsonb(table, built("jsonb_build_array", ARRAY, Type::Jsonb), build_array);
+        makes_json(table, built("json_build_object", OBJECT, Type::Json), write_object);
+        makes_json(table, built("json_build_array", ARRAY, Type::Json), write_array);
     }
 }

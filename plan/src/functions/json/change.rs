@@ -29,10 +29,7 @@ pub fn register(table: &mut Table) {
         },
     );
     for name in ["#-", "jsonb_delete_path"] {
-        table.entry::<(t::Jsonb, t::TextArray), t::Jsonb>(name, "The value without what is at a path.").returns(|(value, path)| {
-            refuse_scalar(value, "cannot delete path in scalar")?;
-            change(value, &path_texts(path)?, 1, Edit::Delete)
-        });
+        table.entry::<(t::Jsonb, t::TextArray), t::Jsonb>(name, "The value without what is at a path.").returns(|(value, path)| delete(value, path));
     }
     let description = "The value with what is at a path replaced, or added if it is missing.";
     table.entry::<(t::Jsonb, t::TextArray, t::Jsonb), t::Jsonb>("jsonb_set", description).returns(|(value, path, new)| set(value, path, new, true));
@@ -96,9 +93,14 @@ fn refuse_scalar(value: Jsonb<'_>, message: &str) -> Result<(), EvalError> {
     }
 }
 
-fn set(value: Jsonb<'_>, path: Array<'_>, new: Jsonb<'_>, create: bool) -> Result<JsonbBuf, EvalError> {
+pub fn set(value: Jsonb<'_>, path: Array<'_>, new: Jsonb<'_>, create: bool) -> Result<JsonbBuf, EvalError> {
     refuse_scalar(value, "cannot set path in scalar")?;
     change(value, &path_texts(path)?, 1, Edit::Set { new, create })
+}
+
+pub fn delete(value: Jsonb<'_>, path: Array<'_>) -> Result<JsonbBuf, EvalError> {
+    refuse_scalar(value, "cannot delete path in scalar")?;
+    change(value, &path_texts(path)?, 1, Edit::Delete)
 }
 
 fn insert(value: Jsonb<'_>, path: Array<'_>, new: Jsonb<'_>, after: bool) -> Result<JsonbBuf, EvalError> {

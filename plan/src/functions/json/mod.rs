@@ -4,6 +4,8 @@ mod access;
 mod build;
 mod change;
 mod plain;
+pub(crate) mod raw;
+mod texts;
 
 use super::lift::Table;
 use repr::{Array, Datum, EvalError, Jsonb, JsonbBuf, JsonbView, SqlState};
@@ -13,6 +15,7 @@ pub fn register(table: &mut Table) {
     build::register(table);
     change::register(table);
     plain::register(table);
+    texts::register(table);
 }
 
 fn invalid(message: &str) -> EvalError {

@@ -8,6 +8,7 @@ use crate::{CastKind, Context, Scalar};
 use repr::text::TextContext;
 use repr::{ColumnType, Datum, EvalError, Row, RowBuilder, SqlTimestampTz, Type};
 
+mod document;
 mod properties;
 mod table;
 
@@ -132,7 +133,7 @@ fn sql(call: &str) -> String {
         ("is_not_distinct_from", [a, b]) => format!("{a} IS NOT DISTINCT FROM {b}"),
         (name, [only]) if name.starts_with("is_") => format!("{only} {}", name.replace('_', " ")),
         ("not", [only]) => format!("NOT {only}"),
-        ("extract" | "position" | "overlay" | "substring", _) => format!("pg_catalog.{name}({})", arguments.join(", ")),
+        ("extract" | "position" | "overlay" | "substring" | "normalize" | "is_normalized", _) => format!("pg_catalog.{name}({})", arguments.join(", ")),
         (name, [only]) if !name.starts_with(|first: char| first.is_ascii_alphabetic()) => format!("{name} {only}"),
         (name, [a, b]) if !name.starts_with(|first: char| first.is_ascii_alphabetic()) => format!("{a} {name} {b}"),
         _ => format!("{name}({})", arguments.join(", ")),
@@ -155,31 +156,16 @@ fn check(file: &str, cases: &str) {
     assert!(failures.is_empty(), "{} cases of {file} differ:\n{}", failures.len(), failures.join("\n"));
 }
 
-#[test]
-fn numbers() {
-    check("numbers", include_str!("cases/numbers.txt"));
+macro_rules! case_files {
+    ($($name:ident)*) => {
+        /// The files of cases and what is in them.
+        fn files() -> Vec<(&'static str, &'static str)> {
+            vec![$((stringify!($name), include_str!(concat!("cases/", stringify!($name), ".txt")))),*]
+        }
+        $(#[test]
+        fn $name() {
+            check(stringify!($name), include_str!(concat!("cases/", stringify!($name), ".txt")));
+        })*
+    };
 }
-#[test]
-fn texts() {
-    check("texts", include_str!("cases/texts.txt"));
-}
-#[test]
-fn casts() {
-    check("casts", include_str!("cases/casts.txt"));
-}
-#[test]
-fn arrays() {
-    check("arrays", include_str!("cases/arrays.txt"));
-}
-#[test]
-fn json() {
-    check("json", include_str!("cases/json.txt"));
-}
-#[test]
-fn times() {
-    check("times", include_str!("cases/times.txt"));
-}
-#[test]
-fn templates() {
-    check("templates", include_str!("cases/templates.txt"));
-}
+case_files! { numbers texts casts arrays json times templates }
