@@ -56,6 +56,14 @@ pub struct Context {
     pub memory_bytes_max: Option<usize>,
     /// Checked between batches; set by cancel.
     pub cancelled: Option<std::sync::Arc<std::sync::atomic::AtomicBool>>,
+    /// The server the plan runs in, for functions that act on it. `None`: there is nothing to act on.
+    pub host: Option<std::sync::Arc<dyn Host>>,
+}
+
+/// What functions may ask of the server they run in.
+pub trait Host: std::fmt::Debug + Send + Sync {
+    /// Cancels what a session runs, or ends the session. Whether there is such a session.
+    fn signal_session(&self, pid: i32, ends: bool) -> bool;
 }
 
 /// The collections a plan reads, all at one timestamp.

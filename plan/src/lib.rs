@@ -19,7 +19,7 @@ pub mod table_function;
 pub mod vector;
 
 pub use aggregate::{Aggregate, AggregateFunction};
-pub use evaluate::{Context, Inputs, evaluate};
+pub use evaluate::{Context, Host, Inputs, evaluate};
 pub use relation::{Access, ColumnOrder, Id, JoinImplementation, LocalId, Plan, RecursiveBinding, WindowExpression, WindowFrame, FrameBound, FrameExclusion, FrameUnits, WindowFunction};
 pub use scalar::{CastKind, Function, Scalar};
 pub use table_function::TableFunction;

@@ -26,6 +26,7 @@ pub struct Fields {
     /// Where in what was being done it happened: a line of copied data.
     pub context: Option<String>,
     /// The names in the message by themselves, for applications that tell their users in words of their own.
+    pub schema: Option<String>,
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
@@ -35,7 +36,7 @@ impl Error {
     /// `sqlstate` is five characters of Postgres' appendix A.
     pub fn new(sqlstate: &str, message: impl Into<String>) -> Error {
         let code = <[u8; 5]>::try_from(sqlstate.as_bytes()).map_or(SqlState::INTERNAL_ERROR, SqlState);
-        Error(Box::new(Fields { severity: Severity::Error, sqlstate: code, message: message.into(), detail: None, hint: None, position: None, context: None, table: None, column: None, constraint: None }))
+        Error(Box::new(Fields { severity: Severity::Error, sqlstate: code, message: message.into(), detail: None, hint: None, position: None, context: None, schema: None, table: None, column: None, constraint: None }))
     }
     pub fn fatal(sqlstate: &str, message: impl Into<String>) -> Error {
         let mut error = Error::new(sqlstate, message);
@@ -68,7 +69,8 @@ impl Error {
         self.0.context = Some(context.into());
         self
     }
-    pub fn with_table(mut self, table: impl Into<String>) -> Error {
+    pub fn with_table(mut self, schema: impl Into<String>, table: impl Into<String>) -> Error {
+        self.0.schema = Some(schema.into());
         self.0.table = Some(table.into());
         self
     }

@@ -26,6 +26,8 @@ pub struct Shared {
     /// The newest timestamp any session was shown or acknowledged: strict serializability is that nobody is shown less.
     shown: AtomicU64,
     requests: mpsc::Sender<Request>,
+    /// Who is connected.
+    pub sessions: Arc<crate::session::registry::Sessions>,
     /// Who may write to which table.
     pub table_locks: Arc<crate::session::locks::TableLocks>,
     /// When the server started: what it recovered may not have caught up for some time after it.
@@ -46,7 +48,7 @@ pub struct ReadAt {
 
 impl Shared {
     pub fn new(flags: Flags, metrics: Metrics, catalog: Catalog, dataflow: Control, progress: watch::Receiver<u64>, shown: Timestamp, requests: mpsc::Sender<Request>) -> Shared {
-        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, table_locks: Arc::default(), started: Instant::now(), transient_ids: AtomicU64::new(0), ending: watch::Sender::new(false) }
+        Shared { flags, metrics, catalog: ArcSwap::from_pointee(catalog), dataflow, progress, shown: AtomicU64::new(shown.0), requests, sessions: Arc::default(), table_locks: Arc::default(), started: Instant::now(), transient_ids: AtomicU64::new(0), ending: watch::Sender::new(false) }
     }
 
     pub fn catalog(&self) -> Arc<Catalog> {

@@ -130,8 +130,10 @@ const parts = {
     async cancels(client) {
         // The driver has no cancel of its own: another session asks for it, by the number the server gave.
         const slow = client.query('SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b WHERE a * 7 % 11 = b % 13');
+        // Waited for from the start: its error may come before the other session has ended.
+        const ended = fails('57014', slow);
         await connected((other) => other.query('SELECT pg_cancel_backend($1)', [client.processID]));
-        await fails('57014', slow);
+        await ended;
         assert.deepEqual((await client.query('SELECT 1 AS a')).rows, [{ a: 1 }]);
         await client.query("SET statement_timeout = '200ms'");
         await fails('57014', client.query('SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b WHERE a * 7 % 11 = b % 13'));

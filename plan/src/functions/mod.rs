@@ -22,6 +22,7 @@ pub(crate) mod lift;
 mod math;
 mod pattern;
 pub(crate) mod regexp;
+mod sessions;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,7 @@ fn index() -> &'static Index {
         math::register(&mut table);
         pattern::register(&mut table);
         regexp::register(&mut table);
+        sessions::register(&mut table);
         template::register(&mut table);
         text::register(&mut table);
         text_codes::register(&mut table);

@@ -70,6 +70,12 @@ impl<'a> Scram<'a> {
     pub fn step(&mut self, message: PasswordMessageFamily) -> Result<Step, Error> {
         match &self.state {
             Exchange::Begin => {
+                // Checked before the codec reads it, which takes its lengths on trust.
+                if let PasswordMessageFamily::Raw(body) = &message
+                    && !is_initial_response(body)
+                {
+                    return Err(malformed());
+                }
                 let initial = message.into_sasl_initial_response().map_err(|_| malformed())?;
                 if !self.mechanisms.contains(&initial.auth_method) {
                     return Err(Error::fatal("08P01", "client selected an invalid SASL authentication mechanism"));
@@ -85,6 +91,17 @@ impl<'a> Scram<'a> {
                 verified.map(Step::Done).ok_or_else(|| Error::fatal("28P01", format!("password authentication failed for user \"{}\"", self.user)))
             }
         }
+    }
+}
+
+/// A mechanism's name, the length of the data, the data.
+fn is_initial_response(body: &[u8]) -> bool {
+    let Some(end) = body.iter().position(|byte| *byte == 0) else { return false };
+    let rest = body.get(end + 1..).unwrap_or_default();
+    let Some((length, data)) = rest.split_first_chunk() else { return false };
+    match i32::from_be_bytes(*length) {
+        -1 => data.is_empty(),
+        length => usize::try_from(length) == Ok(data.len()),
     }
 }
 

@@ -6,7 +6,8 @@ use crate::pgwire::auth::{self, Scram, Step};
 use crate::pgwire::copy::CopyEncoder;
 use crate::pgwire::message::MessageWriter;
 use crate::pgwire::rows::{self, Format, RowEncoder};
-use crate::pgwire::{INPUT_AHEAD_BYTES_MAX, OUTPUT_BYTES_MAX, Wire};
+use crate::pgwire::{INPUT_AHEAD_BYTES_MAX, INPUT_BYTES, OUTPUT_BYTES_MAX, Wire};
+use crate::session::registry::SessionEntry;
 use crate::session::{Cancel, Session};
 use bytes::BytesMut;
 use pgwire::error::PgWireError;
@@ -16,6 +17,7 @@ use pgwire::messages::{DecodeContext, PgWireBackendMessage as Backend, PgWireFro
 use repr::Row;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -38,6 +40,10 @@ impl From<Error> for Stop {
 }
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Stop {
+        // A message that is none; its sender is told.
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Stop::Failed(Error::fatal("08P01", error.to_string()));
+        }
         Stop::Gone(error)
     }
 }
@@ -108,7 +114,7 @@ impl Connection {
                 Some(Ok(Frontend::CancelRequest(request))) => {
                     let secret = request.secret_key.to_bytes();
                     if let Ok(secret) = <[u8; 4]>::try_from(secret.as_ref()) {
-                        wire.cancel(request.pid, i32::from_be_bytes(secret));
+                        wire.shared.sessions.cancel(request.pid, i32::from_be_bytes(secret));
                     }
                     return Ok(None);
                 }
@@ -126,9 +132,9 @@ impl Connection {
     }
 
     /// Checks who the client is and begins its session. `None`: it was refused and told why.
-    pub async fn authenticate(&mut self, wire: &Wire, pid: i32) -> io::Result<Option<Session>> {
-        match self.try_authenticate(wire, pid).await {
-            Ok(session) => Ok(Some(session)),
+    pub async fn authenticate(&mut self, wire: &Wire, peer: SocketAddr, pid: i32) -> io::Result<Option<(Session, Arc<SessionEntry>)>> {
+        match self.try_authenticate(wire, peer, pid).await {
+            Ok(begun) => Ok(Some(begun)),
             Err(Stop::Gone(error)) => Err(error),
             Err(Stop::Failed(error)) => {
                 self.message().error(&error);
@@ -138,7 +144,7 @@ impl Connection {
         }
     }
 
-    async fn try_authenticate(&mut self, wire: &Wire, pid: i32) -> Result<Session, Stop> {
+    async fn try_authenticate(&mut self, wire: &Wire, peer: SocketAddr, pid: i32) -> Result<(Session, Arc<SessionEntry>), Stop> {
         let startup = self.startup.take().unwrap_or_default();
         if startup.protocol_number_major != 3 {
             let (major, minor) = (startup.protocol_number_major, startup.protocol_number_minor);
@@ -181,31 +187,39 @@ impl Connection {
         }
         let parameters: Vec<(String, String)> = startup.parameters.into_iter().filter(|(name, _)| !name.starts_with("_pq_.")).collect();
         let session = Session::start(wire.shared.clone(), &parameters, pid)?;
-        let secret = wire.register(session.cancel_handle(), pid);
+        let entry = wire.shared.sessions.register(pid, session.user(), peer, session.cancel_handle());
+        entry.rest(TransactionStatus::Idle, session.application_name());
         let mut out = self.message();
         out.put(Backend::Authentication(Authentication::Ok));
         for (name, value) in session.reported_settings() {
             out.put(Backend::ParameterStatus(ParameterStatus::new(name, value)));
         }
-        out.put(Backend::BackendKeyData(BackendKeyData::new(pid, SecretKey::I32(secret))));
+        out.put(Backend::BackendKeyData(BackendKeyData::new(pid, SecretKey::I32(entry.secret()))));
         out.ready(TransactionStatus::Idle);
-        Ok(session)
+        Ok((session, entry))
     }
 
     /// The message loop, until the client leaves.
-    pub async fn serve(&mut self, mut session: Session, wire: &Wire) -> io::Result<()> {
+    pub async fn serve(&mut self, mut session: Session, entry: &SessionEntry, wire: &Wire) -> io::Result<()> {
+        let cancel = session.cancel_handle();
         // After an error in an extended message everything up to Sync is skipped.
         let mut skip_to_sync = false;
         loop {
             let next = tokio::select! {
                 biased;
-                next = self.next() => next,
                 () = wire.shared.ended() => return self.end().await,
+                () = cancel.terminated() => Err(Error::shutting_down()),
+                next = self.next() => Ok(next),
             };
             let message = match next {
-                Ok(Some(message)) => message,
-                Ok(None) => return Ok(()),
+                Ok(Ok(Some(message))) => message,
+                Ok(Ok(None)) => return Ok(()),
                 Err(error) => {
+                    self.message().error(&error);
+                    return self.flush().await;
+                }
+                Ok(Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+                Ok(Err(error)) => {
                     self.message().error(&Error::fatal("08P01", error.to_string()));
                     let _ = self.flush().await;
                     return Err(error);
@@ -218,15 +232,16 @@ impl Connection {
             let result = match message {
                 Frontend::Terminate(_) => return self.flush().await,
                 Frontend::Query(query) => {
+                    entry.begin(Some(&query.query));
                     let result = self.simple_query(&mut session, &query.query).await;
-                    self.end_of_query(&mut session, result).await
+                    self.end_of_query(&mut session, entry, result).await
                 }
                 Frontend::Sync(_) => {
                     skip_to_sync = false;
-                    self.end_of_query(&mut session, Ok(())).await
+                    self.end_of_query(&mut session, entry, Ok(())).await
                 }
                 Frontend::Flush(_) => self.flush().await.map_err(Stop::from),
-                other => self.extended(&mut session, other).await,
+                other => self.extended(&mut session, entry, other).await,
             };
             match result {
                 Ok(()) => {}
@@ -244,7 +259,7 @@ impl Connection {
     }
 
     /// What ends a query string, and what Sync is: the implicit transaction ends, the client learns the state.
-    async fn end_of_query(&mut self, session: &mut Session, result: Result<(), Stop>) -> Result<(), Stop> {
+    async fn end_of_query(&mut self, session: &mut Session, entry: &SessionEntry, result: Result<(), Stop>) -> Result<(), Stop> {
         match result {
             Ok(()) => {}
             Err(Stop::Failed(error)) if !error.is_fatal() => {
@@ -261,18 +276,21 @@ impl Connection {
             Err(gone) => return Err(gone),
         }
         self.side_messages(session);
+        let changed = session.take_changed_settings();
         let status = session.transaction_status();
+        entry.rest(status, session.application_name());
+        // What a query string has set and taken back is not told.
+        for (name, value) in changed {
+            self.message().put(Backend::ParameterStatus(ParameterStatus::new(name, value)));
+        }
         self.message().ready(status);
         Ok(())
     }
 
-    /// Notices and changed settings go out before the message that ends what caused them.
+    /// Notices go out before the message that ends what caused them.
     fn side_messages(&mut self, session: &mut Session) {
         for (severity, sqlstate, message) in session.take_notices() {
             self.message().notice(severity, sqlstate, &message);
-        }
-        for (name, value) in session.take_changed_settings() {
-            self.message().put(Backend::ParameterStatus(ParameterStatus::new(name, value)));
         }
     }
 
@@ -296,20 +314,30 @@ impl Connection {
         Ok(())
     }
 
-    async fn extended(&mut self, session: &mut Session, message: Frontend) -> Result<(), Stop> {
+    async fn extended(&mut self, session: &mut Session, entry: &SessionEntry, message: Frontend) -> Result<(), Stop> {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         match message {
             Frontend::Parse(parse) => {
                 let cancel = session.cancel_handle();
                 cancel.reset();
+                entry.begin(Some(&parse.query));
                 self.watch(&cancel, session.prepare(&name(&parse.name), &parse.query, &parse.type_oids)).await?;
                 self.message().bare(b'1');
             }
             Frontend::Bind(bind) => {
                 let statement = name(&bind.statement_name);
                 let types = session.describe_statement(&statement)?.parameters;
-                let parameters = rows::decode_parameters(&bind.parameters, &bind.parameter_format_codes, &types, &statement, session.text_context())?;
-                session.bind(&name(&bind.portal_name), &statement, parameters, bind.result_column_format_codes)?;
+                let portal = name(&bind.portal_name);
+                let values = rows::Parameters { values: &bind.parameters, codes: &bind.parameter_format_codes, types: &types, statement: &statement, portal: &portal };
+                let parameters = values.decode(session.text_context())?;
+                let codes = bind.result_column_format_codes;
+                session.bind(&portal, &statement, parameters, codes.clone())?;
+                if let (Some(columns), _) = session.describe_portal(&portal)?
+                    && let Err(error) = rows::formats(&codes, columns.len())
+                {
+                    session.close_portal(&portal);
+                    return Err(error.into());
+                }
                 self.message().bare(b'2');
             }
             Frontend::Describe(describe) if describe.target_type == b'S' => {
@@ -329,6 +357,7 @@ impl Connection {
             },
             Frontend::Execute(execute) => {
                 let portal = name(&execute.name);
+                entry.begin(None);
                 let cancel = session.cancel_handle();
                 cancel.reset();
                 let (execution, codes) = self.watch(&cancel, session.execute(&portal)).await?;
@@ -525,21 +554,33 @@ impl Connection {
         };
         match written {
             Some(written) => Ok(written?),
-            None => Err(Stop::Failed(Error::cancelled())),
+            None => Err(Stop::Failed(cancel.error())),
         }
     }
 
     /// The next message; flushes before it waits. `None`: the client closed the connection.
     async fn next(&mut self) -> io::Result<Option<Frontend>> {
         loop {
-            match Frontend::decode(&mut self.input, &self.context) {
+            match decode(&mut self.input, &self.context) {
                 Ok(Some(message)) => return Ok(Some(message)),
                 Ok(None) => {}
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, protocol_error(&error))),
             }
-            self.flush().await?;
-            if self.stream.read_buf(&mut self.input).await? == 0 {
+            self.input.reserve(INPUT_BYTES);
+            // What has arrived already is read before anything is written: the answers to a pipeline leave together.
+            let arrived = futures::poll!(std::pin::pin!(self.stream.read_buf(&mut self.input)));
+            let count = match arrived {
+                std::task::Poll::Ready(count) => count?,
+                std::task::Poll::Pending => {
+                    self.flush().await?;
+                    self.stream.read_buf(&mut self.input).await?
+                }
+            };
+            if count == 0 {
                 return Ok(None);
+            }
+            if self.output.len() >= OUTPUT_BYTES_MAX {
+                self.flush().await?;
             }
         }
     }
@@ -548,7 +589,7 @@ impl Connection {
         tokio::select! {
             biased;
             message = self.next() => message?.ok_or_else(|| Stop::Gone(io::ErrorKind::UnexpectedEof.into())),
-            () = cancel.cancelled() => Err(Error::cancelled().into()),
+            () = cancel.cancelled() => Err(cancel.error().into()),
         }
     }
 
@@ -565,7 +606,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 result = work.as_mut() => return Ok(result?),
-                () = cancel.cancelled() => return Err(Error::cancelled().into()),
+                () = cancel.cancelled() => return Err(cancel.error().into()),
                 read = stream.read_buf(input), if room => match read {
                     Ok(0) => {
                         cancel.cancel();
@@ -609,7 +650,7 @@ impl RowSource for Rest {
 
 async fn read_message<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut, context: &DecodeContext) -> io::Result<Option<Result<Frontend, PgWireError>>> {
     loop {
-        match Frontend::decode(input, context) {
+        match decode(input, context) {
             Ok(Some(message)) => return Ok(Some(Ok(message))),
             Ok(None) => {}
             Err(error) => return Ok(Some(Err(error))),
@@ -618,6 +659,12 @@ async fn read_message<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut
             return Ok(None);
         }
     }
+}
+
+/// The next message in the input, if it is whole. The codec takes a message's own counts on trust and panics where they lie; here that is an error like any other.
+fn decode(input: &mut BytesMut, context: &DecodeContext) -> Result<Option<Frontend>, PgWireError> {
+    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Frontend::decode(input, context)));
+    decoded.unwrap_or_else(|_| Err(PgWireError::ApiError("its contents do not fit its length".into())))
 }
 
 fn protocol_error(error: &PgWireError) -> Error {

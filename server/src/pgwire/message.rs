@@ -58,8 +58,8 @@ impl MessageWriter<'_> {
         if let Some(position) = fields.position {
             list.push((b'P', position.to_string()));
         }
-        // One letter each: where, table, column, constraint (`n`; `c` is the column).
-        for (letter, text) in [(b'W', &fields.context), (b't', &fields.table), (b'c', &fields.column), (b'n', &fields.constraint)] {
+        // One letter each: where, schema, table, column, constraint (`n`; `c` is the column).
+        for (letter, text) in [(b'W', &fields.context), (b's', &fields.schema), (b't', &fields.table), (b'c', &fields.column), (b'n', &fields.constraint)] {
             if let Some(text) = text {
                 list.push((letter, clip(text)));
             }

@@ -16,13 +16,11 @@ mod rows;
 mod tests;
 mod tls;
 
-use crate::session::Cancel;
 use crate::{Error, Shared};
 use connection::Connection;
-use rand::Rng;
-use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -38,6 +36,8 @@ pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 pub const END_GRACE: Duration = Duration::from_millis(250);
 /// How long a client may take to read that the server ends.
 pub const END_PATIENCE: Duration = Duration::from_secs(1);
+/// Room for what one read brings.
+pub const INPUT_BYTES: usize = 8 << 10;
 /// Input read ahead of a running statement; a client that pipelines more waits.
 pub const INPUT_AHEAD_BYTES_MAX: usize = 1 << 20;
 /// Output is written out when it reaches this size.
@@ -49,7 +49,6 @@ pub struct Wire {
     pub passwords: Option<Passwords>,
     pub tls: Option<Tls>,
     pub tls_required: bool,
-    cancels: Mutex<HashMap<i32, (i32, Arc<Cancel>)>>,
     next_pid: AtomicI32,
     slots: Arc<Semaphore>,
 }
@@ -61,30 +60,8 @@ impl Wire {
             passwords,
             tls,
             tls_required,
-            cancels: Mutex::default(),
             next_pid: AtomicI32::new(1),
             slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        }
-    }
-
-    /// Registers a session for cancel requests: its pid and secret.
-    fn register(&self, cancel: Arc<Cancel>, pid: i32) -> i32 {
-        let secret = rand::rng().random::<i32>();
-        self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(pid, (secret, cancel));
-        secret
-    }
-
-    fn unregister(&self, pid: i32) {
-        self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&pid);
-    }
-
-    /// A wrong key does nothing, and says nothing: the answer would tell who is connected.
-    fn cancel(&self, pid: i32, secret: i32) {
-        let cancels = self.cancels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((known, cancel)) = cancels.get(&pid)
-            && *known == secret
-        {
-            cancel.cancel();
         }
     }
 
@@ -107,14 +84,26 @@ pub async fn serve(listener: TcpListener, wire: Arc<Wire>) -> std::io::Result<()
         };
         let wire = wire.clone();
         tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, wire).await {
+            if let Err(error) = serve_one(stream, peer, wire).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }
         });
     }
 }
 
-async fn serve_one(stream: TcpStream, wire: Arc<Wire>) -> std::io::Result<()> {
+/// Takes a session off the list of sessions, however it ends.
+struct Registered<'a> {
+    wire: &'a Wire,
+    pid: i32,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.wire.shared.sessions.unregister(self.pid);
+    }
+}
+
+async fn serve_one(stream: TcpStream, peer: SocketAddr, wire: Arc<Wire>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let slot = wire.slots.clone().try_acquire_owned().ok();
     let Some(mut connection) = tokio::time::timeout(STARTUP_TIMEOUT, Connection::negotiate(stream, &wire)).await.unwrap_or(Ok(None))? else {
@@ -126,25 +115,26 @@ async fn serve_one(stream: TcpStream, wire: Arc<Wire>) -> std::io::Result<()> {
     }
     let gauge = wire.shared.metrics.connection_opened();
     let pid = wire.next_pid();
-    let session = match tokio::time::timeout(STARTUP_TIMEOUT, connection.authenticate(&wire, pid)).await {
-        Ok(Ok(Some(session))) => session,
+    let (session, entry) = match tokio::time::timeout(STARTUP_TIMEOUT, connection.authenticate(&wire, peer, pid)).await {
+        Ok(Ok(Some(begun))) => begun,
         Ok(Ok(None)) | Err(_) => return Ok(()),
         Ok(Err(error)) => return Err(error),
     };
+    let registered = Registered { wire: &wire, pid };
     let ended = async {
         wire.shared.ended().await;
         tokio::time::sleep(END_GRACE).await;
     };
     let served = tokio::select! {
         biased;
-        result = connection.serve(session, &wire) => Some(result),
+        result = connection.serve(session, &entry, &wire) => Some(result),
         () = ended => None,
     };
     let result = match served {
         Some(result) => result,
         None => connection.end().await,
     };
-    wire.unregister(pid);
+    drop(registered);
     drop(gauge);
     result
 }

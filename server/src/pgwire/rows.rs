@@ -128,42 +128,59 @@ pub fn encode_binary(datum: &Datum<'_>, column_type: &Type, out: &mut BytesMut) 
     encode_value(datum, column_type, Format::Binary, &TextContext::default(), &mut String::new(), out);
 }
 
-/// The row of a Bind message's parameters.
-pub fn decode_parameters(values: &[Option<Bytes>], codes: &[i16], types: &[Type], statement: &str, text: &TextContext) -> Result<Row, Error> {
-    if values.len() != types.len() {
-        return Err(Error::new(
-            "08P01",
-            format!("bind message supplies {} parameters, but prepared statement \"{statement}\" requires {}", values.len(), types.len()),
-        ));
-    }
-    let formats = match codes {
-        many if many.len() > 1 && many.len() != values.len() => {
-            return Err(Error::new("08P01", format!("bind message has {} parameter formats but {} parameters", many.len(), values.len())));
+/// The parameters of a Bind message.
+pub struct Parameters<'a> {
+    pub values: &'a [Option<Bytes>],
+    pub codes: &'a [i16],
+    pub types: &'a [Type],
+    pub statement: &'a str,
+    pub portal: &'a str,
+}
+
+impl Parameters<'_> {
+    /// The row of their values.
+    pub fn decode(&self, text: &TextContext) -> Result<Row, Error> {
+        let Parameters { values, codes, types, statement, portal } = self;
+        if codes.len() > 1 && codes.len() != values.len() {
+            return Err(Error::new("08P01", format!("bind message has {} parameter formats but {} parameters", codes.len(), values.len())));
         }
-        codes => formats(codes, values.len())?,
-    };
-    let mut row = RowBuilder::new();
-    for (position, ((value, parameter), format)) in values.iter().zip(types).zip(formats).enumerate() {
-        let scalar = match parameter {
-            Type::Unknown => &Type::Text,
-            known => known,
-        };
-        match value {
-            None => row.push(Datum::Null),
-            Some(bytes) => {
-                let read = match format {
-                    Format::Binary => repr::binary::read(bytes, scalar, &mut row).map_err(Error::from),
-                    Format::Text => std::str::from_utf8(bytes)
-                        .ok()
-                        .filter(|value| !value.contains('\0'))
-                        .ok_or_else(|| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))
-                        .and_then(|value| Ok(repr::text::read(value, scalar, text, &mut row)?)),
-                };
-                read.map_err(|error| error.with_detail(format!("parameter ${}", position + 1)))?;
+        if values.len() != types.len() {
+            return Err(Error::new(
+                "08P01",
+                format!("bind message supplies {} parameters, but prepared statement \"{statement}\" requires {}", values.len(), types.len()),
+            ));
+        }
+        let formats = formats(codes, values.len())?;
+        let mut row = RowBuilder::new();
+        for (position, ((value, parameter), format)) in values.iter().zip(*types).zip(formats).enumerate() {
+            let scalar = match parameter {
+                Type::Unknown => &Type::Text,
+                known => known,
+            };
+            let Some(bytes) = value else {
+                row.push(Datum::Null);
+                continue;
+            };
+            let number = position + 1;
+            let name = if portal.is_empty() { format!("unnamed portal parameter ${number}") } else { format!("portal \"{portal}\" parameter ${number}") };
+            match format {
+                Format::Binary => repr::binary::read(bytes, scalar, &mut row).map_err(|error| {
+                    let error = Error::from(error);
+                    // Postgres says which one in the message itself.
+                    let error = if error.sqlstate() == "22P03" { Error::new("22P03", format!("incorrect binary data format in bind parameter {number}")) } else { error };
+                    error.with_context(name)
+                })?,
+                Format::Text => std::str::from_utf8(bytes)
+                    .ok()
+                    .filter(|value| !value.contains('\0'))
+                    .ok_or_else(|| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))
+                    .and_then(|value| Ok(repr::text::read(value, scalar, text, &mut row)?))
+                    // Values are not shown: logs of clients keep what they are sent.
+                    .map_err(|error| error.with_context(format!("{name} = '...'")))?,
             }
         }
+        Ok(row.finish())
     }
-    Ok(row.finish())
 }
 
 /// The type of a column nobody described: everything is text.

@@ -56,7 +56,8 @@ impl Session {
             ChangeKind::Delete => (rows, Vec::new()),
             ChangeKind::Update => rows.iter().map(|row| split(row, change.schema.arity())).unzip(),
         };
-        let target = Target { id: change.table, name: change.table_name.clone(), schema: change.schema.clone(), base };
+        let schema_name = self.catalog().get(change.table).map(|entry| entry.schema_name.clone()).unwrap_or_default();
+        let target = Target { id: change.table, schema_name, name: change.table_name.clone(), schema: change.schema.clone(), base };
         let on_conflict = if change.skip_conflicts { OnConflict::Skip } else { OnConflict::Fail };
         let text = self.settings.text().clone();
         let transaction = self.enter_transaction();

@@ -59,13 +59,13 @@ impl Session {
         check_place(&copy.place)?;
         self.check_writable("COPY FROM")?;
         let format = format_of(&copy.options)?;
-        let (id, name, schema) = {
+        let (id, schema_name, name, schema) = {
             let planner = self.planner(None, text);
             let entry = super::define::resolve(&planner, &copy.table)?;
             let Definition::Table(table) = &entry.definition else {
                 return Err(Error::new("42809", format!("cannot copy to {} \"{}\"", entry.definition.kind(), entry.name)));
             };
-            (entry.id, entry.name.clone(), table.schema.clone())
+            (entry.id, entry.schema_name.clone(), entry.name.clone(), table.schema.clone())
         };
         let names: Vec<String> = copy.columns.iter().map(ident_value).collect();
         let positions = named_columns(&schema, &name, &names)?;
@@ -84,7 +84,7 @@ impl Session {
             parser: CopyParser::new(format.clone(), &name, columns, text_context.clone()),
             format,
             fill: Fill::new(&schema, &positions, defaults, context),
-            target: Target { id, name, schema, base },
+            target: Target { id, schema_name, name, schema, base },
             writes,
             text: text_context,
             rows: Vec::new(),

@@ -7,6 +7,8 @@ use repr::{ColumnType, Datum, Row, RowBuilder, binary};
 
 const BAD_COPY_FILE_FORMAT: &str = "22P04";
 const BINARY_SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+/// As much of a line as an error shows.
+const LINE_SHOWN_CHARS_MAX: usize = 100;
 /// The longest line, or binary row, that is read.
 const LINE_BYTES_MAX: usize = 256 << 20;
 
@@ -86,7 +88,7 @@ impl CopyParser {
                     if let Some(read) = read
                         && let Err(error) = row(read)
                     {
-                        break Err(self.with_context(error));
+                        break Err(self.with_line(error, rest.get(..length).unwrap_or_default()));
                     }
                     if self.ended {
                         break Ok(());
@@ -125,7 +127,7 @@ impl CopyParser {
             CopyFormat::Text { delimiter, null, .. } => text_fields(line.as_bytes(), *delimiter, null.as_bytes()),
             CopyFormat::Binary => Vec::new(),
         };
-        self.row_of(fields).map(|row| Some((length, Some(row))))
+        self.row_of(fields, line).map(|row| Some((length, Some(row))))
     }
 
     /// A line without its end, and its length with it. Quoted ends of lines belong to a CSV line.
@@ -170,14 +172,12 @@ impl CopyParser {
         (at_end && !rest.is_empty() && !self.in_quotes).then_some((rest, rest.len()))
     }
 
-    fn row_of(&mut self, fields: Vec<Field>) -> Result<Row, Error> {
+    fn row_of(&mut self, fields: Vec<Field>, line: &str) -> Result<Row, Error> {
         if fields.len() > self.columns.len() {
-            return Err(self.fail("extra data after last expected column"));
+            let error = Error::new(BAD_COPY_FILE_FORMAT, "extra data after last expected column");
+            return Err(self.with_line(error, line.as_bytes()));
         }
-        if let Some((name, _)) = self.columns.get(fields.len()) {
-            let message = format!("missing data for column \"{name}\"");
-            return Err(self.fail(&message));
-        }
+        let count = fields.len();
         self.builder.clear();
         for (position, field) in fields.into_iter().enumerate() {
             let Some((name, column_type)) = self.columns.get(position) else { continue };
@@ -192,7 +192,24 @@ impl CopyParser {
                 }
             }
         }
+        // Only now: a value that cannot be read comes first.
+        if let Some((name, _)) = self.columns.get(count) {
+            let error = Error::new(BAD_COPY_FILE_FORMAT, format!("missing data for column \"{name}\""));
+            return Err(self.with_line(error, line.as_bytes()));
+        }
         Ok(self.builder.finish())
+    }
+
+    /// As [`CopyParser::with_context`], with the line itself, or its beginning.
+    fn with_line(&self, error: Error, line: &[u8]) -> Error {
+        if self.format == CopyFormat::Binary {
+            return self.with_context(error);
+        }
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end_matches(['\n', '\r']);
+        let shown: String = line.chars().take(LINE_SHOWN_CHARS_MAX).collect();
+        let rest = if shown.len() < line.len() { "..." } else { "" };
+        with_context(error, &format!("COPY {}, line {}: \"{shown}{rest}\"", self.table, self.line))
     }
 
     fn binary_step(&mut self, rest: &[u8], at_end: bool) -> Result<Option<(usize, Option<Row>)>, Error> {
@@ -415,7 +432,7 @@ mod tests {
         assert_eq!(read(&text(), b"1\tx\r\n2\ty\\\nz"), rows(&[(Some(1), Some("x")), (Some(2), Some("y\nz"))]));
         assert_eq!(read(&text(), b"1\tx\n\\.\nwhatever"), rows(&[(Some(1), Some("x"))]));
         assert_eq!(read(&text(), b""), Ok(vec![]));
-        assert_eq!(read(&text(), b"1\n"), Err("22P04 missing data for column \"b\" | COPY t, line 1".to_string()));
+        assert_eq!(read(&text(), b"1\n"), Err("22P04 missing data for column \"b\" | COPY t, line 1: \"1\"".to_string()));
         assert_eq!(read(&text(), b"1\tx\n1\tx\ty\n"), Err("22P04 extra data after last expected column | COPY t, line 2".to_string()));
         assert_eq!(read(&text(), b"one\tx\n"), Err("22P02 invalid input syntax for type integer: \"one\" | COPY t, line 1, column a: \"one\"".to_string()));
         assert_eq!(read(&text(), b"1\t\xff\n"), Err("22021 invalid byte sequence for encoding \"UTF8\": 0xff | COPY t, line 1".to_string()));

@@ -46,6 +46,15 @@ impl Portal {
         self.held
     }
     pub fn suspend(&mut self, rest: Execution) {
+        if let State::Cursor(cursor) = &self.state {
+            // Rows that were fetched and not sent are the next ones: FETCH and Execute share the cursor's position.
+            if let (Execution::Rows(RowsExecution { mut source, .. }), Ok(mut cursor)) = (rest, cursor.try_lock())
+                && let Ok(Some(rows)) = source.try_next_batch()
+            {
+                rows.into_iter().rev().for_each(|row| cursor.ready.push_front(row));
+            }
+            return;
+        }
         self.state = State::Suspended(std::sync::Mutex::new(rest));
     }
 }
@@ -63,7 +72,7 @@ impl Session {
             self.check_allowed(statement)?;
         }
         if !name.is_empty() && self.portals.contains_key(name) {
-            return Err(Error::new("42P03", format!("portal \"{name}\" already exists")));
+            return Err(Error::new("42P03", format!("cursor \"{name}\" already exists")));
         }
         self.check_portals()?;
         let columns = self.planned(&prepared)?.columns.clone();

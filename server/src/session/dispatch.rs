@@ -158,9 +158,9 @@ impl Session {
         let in_block = self.transaction.as_ref().is_some_and(|transaction| transaction.explicit);
         let no_block = |what: &str| Err(Error::new("25P01", format!("{what} can only be used in transaction blocks")));
         match statement {
-            Statement::Begin { modes } => {
+            Statement::Begin { tag, modes } => {
                 self.begin(modes)?;
-                command("BEGIN")
+                command(tag)
             }
             Statement::Commit { chain } => {
                 self.warn_without_block(in_block);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct SystemFacts {
     pub sources: Vec<SourceReport>,
+    pub sessions: Vec<Arc<super::registry::SessionEntry>>,
     pub settings: Vec<(String, String)>,
     pub search_path: Vec<String>,
 }
@@ -67,6 +68,7 @@ impl Inputs for SessionInputs {
                 catalog: &self.read.catalog,
                 published: Some(&self.read.published),
                 sources: &self.facts.sources,
+                sessions: &self.facts.sessions,
                 settings: &self.facts.settings,
                 search_path: &self.facts.search_path,
             };

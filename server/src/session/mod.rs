@@ -9,6 +9,7 @@
 //! * `change`, `copy`, [`copy_parser`]: rows into tables;
 //! * `define`, `define_source`, `create_sql`: objects;
 //! * [`subscribe`]: changes as they happen; `cursor`: portals of SQL;
+//! * [`registry`]: the sessions there are, as others see and end them;
 //! * `dispatch`, `prepared`: statements by name and kind; `show`, `explain`: what there is.
 //!
 //! Every future of a session may be dropped at any await (the client cancelled or left): what must not be left half done runs in a task of its own.
@@ -28,6 +29,7 @@ pub mod locks;
 pub mod planner;
 mod prepared;
 pub mod read;
+pub mod registry;
 pub mod rows;
 pub mod settings;
 mod show;
@@ -69,10 +71,12 @@ pub const PREPARED_STATEMENTS_MAX: usize = 10_000;
 pub const PORTALS_MAX: usize = 1000;
 
 /// Cancels what a session runs, from another connection or when its client goes away.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Cancel {
     /// Read by plans between batches.
     pub flag: Arc<AtomicBool>,
+    /// The session itself shall end.
+    terminated: AtomicBool,
     notify: Notify,
 }
 
@@ -81,9 +85,32 @@ impl Cancel {
         self.flag.store(true, Ordering::SeqCst);
         self.notify.notify_waiters();
     }
+    /// Ends the session.
+    pub fn terminate(&self) {
+        self.terminated.store(true, Ordering::SeqCst);
+        self.cancel();
+    }
+    pub fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::SeqCst)
+    }
+    /// What a cancelled statement is told.
+    pub fn error(&self) -> Error {
+        if self.is_terminated() { Error::shutting_down() } else { Error::cancelled() }
+    }
     /// Called when a statement begins: a cancel that came before it is not its own.
     pub fn reset(&self) {
-        self.flag.store(false, Ordering::SeqCst);
+        self.flag.store(self.is_terminated(), Ordering::SeqCst);
+    }
+    /// Resolves once the session shall end.
+    pub async fn terminated(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.notify.notified());
+            notified.as_mut().enable();
+            if self.is_terminated() {
+                return;
+            }
+            notified.await;
+        }
     }
     /// Resolves once cancelled.
     pub async fn cancelled(&self) {
@@ -158,6 +185,13 @@ impl Session {
     }
     pub fn cancel_handle(&self) -> Arc<Cancel> {
         self.cancel.clone()
+    }
+    /// The role the session began as.
+    pub fn user(&self) -> &str {
+        self.settings.user()
+    }
+    pub fn application_name(&self) -> &str {
+        self.settings.application_name()
     }
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared

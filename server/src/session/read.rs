@@ -69,6 +69,7 @@ impl Session {
             timestamp: Some(inputs.read.timestamp),
             memory_bytes_max: Some(QUERY_MEMORY_BYTES_MAX),
             cancelled: Some(stop.flag()),
+            host: Some(self.shared.sessions.clone()),
         };
         let run = Run { compiled: compile(query, &inputs, &context, parameters)?, query: query.clone(), inputs };
         if run.is_small() {
@@ -209,7 +210,7 @@ impl Session {
             Vec::new()
         };
         let settings = self.settings.all().into_iter().map(|(name, value, _)| (name, value)).collect();
-        Ok(Arc::new(SystemFacts { sources, settings, search_path: self.settings.search_path().to_vec() }))
+        Ok(Arc::new(SystemFacts { sources, sessions: self.shared.sessions.list(), settings, search_path: self.settings.search_path().to_vec() }))
     }
 
     /// The moment of an AS OF clause.

@@ -300,6 +300,9 @@ impl Settings {
     pub fn time_zone_name(&self) -> &str {
         self.get("TimeZone")
     }
+    pub fn application_name(&self) -> &str {
+        variables::find("application_name").and_then(|position| self.current.known.get(position)).map_or("", String::as_str)
+    }
     pub fn user(&self) -> &str {
         &self.user
     }

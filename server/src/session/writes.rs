@@ -29,6 +29,7 @@ pub struct Writes {
 /// A table as its writer sees it: its constraints, and its contents before the transaction.
 pub struct Target {
     pub id: CollectionId,
+    pub schema_name: String,
     pub name: String,
     pub schema: Schema,
     /// `None` for a table the transaction itself creates.
@@ -112,7 +113,7 @@ impl Target {
             if datum.is_null() && !column.column_type.nullable {
                 let message = format!("null value in column \"{}\" of relation \"{}\" violates not-null constraint", column.name, self.name);
                 let detail = format!("Failing row contains ({}).", row_text(row, &self.schema, text));
-                return Err(Error::new("23502", message).with_detail(detail).with_table(&self.name).with_column(&column.name));
+                return Err(Error::new("23502", message).with_detail(detail).with_table(&self.schema_name, &self.name).with_column(&column.name));
             }
         }
         Ok(())
@@ -127,7 +128,7 @@ impl Target {
         let constraint = format!("{}_pkey", self.name);
         Error::new("23505", format!("duplicate key value violates unique constraint \"{constraint}\""))
             .with_detail(format!("Key ({})=({}) already exists.", names.join(", "), row_text(&values, &columns, text)))
-            .with_table(&self.name)
+            .with_table(&self.schema_name, &self.name)
             .with_constraint(constraint)
     }
 }
@@ -203,7 +204,7 @@ mod tests {
 
     fn target() -> Target {
         let schema = Schema::new([("a", ColumnType::new(Type::Int4).not_null()), ("b", ColumnType::new(Type::Text).not_null())]).with_key(vec![0]);
-        Target { id: CollectionId::FIRST_USER, name: "t".to_string(), schema, base: None }
+        Target { id: CollectionId::FIRST_USER, schema_name: "public".to_string(), name: "t".to_string(), schema, base: None }
     }
     fn row(a: i32, b: &str) -> Row {
         Row::pack([Datum::Int4(a), Datum::Text(b)])

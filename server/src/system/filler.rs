@@ -1,6 +1,6 @@
 //! Rows of a wide relation, filled by column name.
 
-use repr::{ArrayBuilder, Datum, Row, RowBuilder, Schema, Type};
+use repr::{ArrayBuilder, Datum, Row, RowBuilder, Schema, SqlTimestampTz, Type};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ pub enum Value {
     Number(i64),
     Float(f64),
     Text(Cow<'static, str>),
+    Instant(SqlTimestampTz),
     Numbers(Vec<i64>),
     Texts(Vec<String>),
 }
@@ -49,6 +50,11 @@ impl From<&'static str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Value {
         Value::Text(Cow::Owned(value))
+    }
+}
+impl From<SqlTimestampTz> for Value {
+    fn from(value: SqlTimestampTz) -> Value {
+        Value::Instant(value)
     }
 }
 impl From<char> for Value {
@@ -114,6 +120,7 @@ fn push(builder: &mut RowBuilder, value: Option<&Value>, scalar: &Type) {
         Some(Value::Float(value)) if *scalar == Type::Float4 => builder.push(Datum::Float4(*value as f32)),
         Some(Value::Float(value)) => builder.push(Datum::Float8(*value)),
         Some(Value::Text(value)) => builder.push(Datum::Text(value)),
+        Some(Value::Instant(value)) => builder.push(Datum::TimestampTz(*value)),
         Some(Value::Numbers(values)) => {
             let mut array = ArrayBuilder::new();
             for value in values {

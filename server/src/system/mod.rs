@@ -45,6 +45,7 @@ pub struct World<'a> {
     /// `None`: nothing runs (tests of definitions).
     pub published: Option<&'a Published>,
     pub sources: &'a [SourceReport],
+    pub sessions: &'a [Arc<crate::session::registry::SessionEntry>],
     pub settings: &'a [(String, String)],
     pub search_path: &'a [String],
 }

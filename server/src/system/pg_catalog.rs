@@ -29,6 +29,7 @@ pub fn fill(name: &str) -> Option<Fill> {
         "pg_tablespace" => tablespaces,
         "pg_language" => languages,
         "pg_stat_user_tables" => user_tables,
+        "pg_stat_activity" => activity,
         _ => return None,
     })
 }
@@ -428,4 +429,31 @@ pub(super) fn primary_key_definitions(entry: &Entry) -> Option<(u32, String, Str
 
 pub(super) fn primary_key_class(entry: &Entry) -> Option<(u32, String)> {
     primary_key(entry).map(|_| (primary_key_oid(entry), primary_key_name(entry)))
+}
+
+fn activity(world: &World<'_>, out: &mut Filler<'_>) {
+    for session in world.sessions {
+        let now = session.activity();
+        out.row(&[
+            ("datid", DATABASE_OID.into()),
+            ("datname", crate::session::DATABASE.into()),
+            ("pid", session.pid.into()),
+            ("leader_pid", Value::Null),
+            ("usesysid", ROLE_OID.into()),
+            ("usename", session.user.clone().into()),
+            ("application_name", now.application_name.into()),
+            ("client_addr", session.client.ip().to_string().into()),
+            ("client_port", i32::from(session.client.port()).into()),
+            ("backend_start", session.began.into()),
+            ("xact_start", now.transaction_began.into()),
+            ("query_start", now.query_began.into()),
+            ("state_change", now.changed.into()),
+            ("state", now.state.into()),
+            ("backend_xid", Value::Null),
+            ("backend_xmin", Value::Null),
+            ("query_id", Value::Null),
+            ("query", now.query.into()),
+            ("backend_type", "client backend".into()),
+        ]);
+    }
 }

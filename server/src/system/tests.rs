@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_relation_fills_with_rows_of_its_width() {
     let catalog = Catalog::default();
-    let world = World { catalog: &catalog, published: None, sources: &[], settings: &[("a".to_string(), "b".to_string())], search_path: &["public".to_string()] };
+    let world = World { catalog: &catalog, published: None, sources: &[], sessions: &[], settings: &[("a".to_string(), "b".to_string())], search_path: &["public".to_string()] };
     let mut filled = 0;
     for relation in relations() {
         let rows = rows(relation.id, &world);

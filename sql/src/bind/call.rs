@@ -50,7 +50,35 @@ pub(crate) fn arguments_of(function: &ast::Function) -> BindResult<Arguments<'_>
     Ok(arguments)
 }
 
+/// The set-returning function of `information_schema` that drivers read the columns of keys with.
+const EXPAND_ARRAY: &str = "_pg_expandarray";
+
 impl Binder<'_> {
+    /// `(information_schema._pg_expandarray(a)).n`: positions from 1, and `.x`: values.
+    pub(crate) fn bind_expanded_field(&mut self, root: &Expr, field: &str) -> BindResult<Option<Expression>> {
+        let Expr::Function(function) = root else { return Ok(None) };
+        if !matches!(name_parts(&function.name).as_slice(), [schema, name] if schema == "information_schema" && name == EXPAND_ARRAY) {
+            return Ok(None);
+        }
+        let place = place_of(root);
+        if field == "x" {
+            return self.bind_function(function).map(Some);
+        }
+        let arguments = arguments_of(function)?;
+        let (Some(array), "n") = (arguments.exprs.first(), field) else {
+            return Err(BindError::new(codes::UNDEFINED_COLUMN, format!("column \"{field}\" not found in data type record")).at(place));
+        };
+        let array = self.bind_expression(array)?;
+        let one = literal(Datum::Int4(1), Type::Int4);
+        let lower = self.call_function("array_lower", vec![array.clone(), one.clone()])?;
+        let (function, bound) = self.table_function("generate_subscripts", vec![array, one.clone()])?;
+        let columns: Vec<ColumnId> = function.columns().into_iter().map(|(_, column_type)| self.columns.add(column_type)).collect();
+        let subscript = columns_as_value(&columns);
+        self.level().sets.push(SetCall { function, arguments: bound, columns });
+        let from_zero = self.binary("-", subscript, lower)?;
+        self.binary("+", from_zero, one).map(Some)
+    }
+
     pub(crate) fn bind_function(&mut self, function: &ast::Function) -> BindResult<Expression> {
         let place = function.name.0.first().and_then(|part| part.as_ident()).and_then(place_of_ident);
         let mut parts = name_parts(&function.name);
@@ -59,7 +87,7 @@ impl Binder<'_> {
         }
         let name = match parts.as_slice() {
             [name] => name.clone(),
-            [schema, name] if schema == "information_schema" && name == "_pg_expandarray" => name.clone(),
+            [schema, name] if schema == "information_schema" && name == EXPAND_ARRAY => name.clone(),
             _ => return Err(BindError::new(codes::UNDEFINED_FUNCTION, format!("function {}() does not exist", parts.join("."))).at(place)),
         };
         self.bind_named(&name, function, place).map_err(|error| error.at(place))
@@ -100,6 +128,10 @@ impl Binder<'_> {
                 return Err(BindError::new(codes::WRONG_OBJECT_TYPE, what));
             }
             return Err(BindError::new(codes::UNDEFINED_FUNCTION, format!("function {name}() does not exist")));
+        }
+        if name == EXPAND_ARRAY {
+            // A record of position and value, of which a stored one is its value: see `bind_access`.
+            return self.bind_set_call("unnest", &arguments, place);
         }
         if is_set_returning(name) {
             return self.bind_set_call(name, &arguments, place);

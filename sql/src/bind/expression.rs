@@ -366,6 +366,20 @@ impl Binder<'_> {
                 chain = rest;
             }
         }
+        if let [AccessExpr::Dot(Expr::Identifier(field))] = chain
+            && let Some(value) = self.bind_expanded_field(root_inner, &ident_value(field))?
+        {
+            return Ok(value);
+        }
+        // `(t.keys).x`, where `keys` was made by _pg_expandarray, which is its value `x` already.
+        if let (Expr::CompoundIdentifier(column), [.., field]) = (root_inner, root_parts.as_slice())
+            && ident_value(field) == "x"
+            && root_parts.len() == column.len() + 1
+            && let Ok(value) = self.bind_name(column)
+            && self.type_of(&value) == Type::Int2
+        {
+            return Ok(value);
+        }
         let mut value = if root_parts.is_empty() { self.bind_expression(root)? } else { self.bind_name(&root_parts)? };
         let mut rest = chain.iter().peekable();
         while let Some(access) = rest.next() {

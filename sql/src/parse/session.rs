@@ -274,12 +274,14 @@ impl Cursor<'_, '_> {
             "begin" => {
                 work(self);
                 Ok(Statement::Begin {
+                    tag: "BEGIN",
                     modes: self.transaction_modes()?,
                 })
             }
             "start" => {
                 self.expect(&["transaction"])?;
                 Ok(Statement::Begin {
+                    tag: "START TRANSACTION",
                     modes: self.transaction_modes()?,
                 })
             }

@@ -77,7 +77,8 @@ pub enum Statement {
     /// `DISCARD ALL|PLANS|SEQUENCES|TEMP`; the word in upper case.
     Discard { what: &'static str },
     /// `BEGIN`, `START TRANSACTION`.
-    Begin { modes: Vec<TransactionMode> },
+    /// `tag` is how it was said: BEGIN or START TRANSACTION.
+    Begin { tag: &'static str, modes: Vec<TransactionMode> },
     /// `COMMIT`, `END`.
     Commit { chain: bool },
     /// `ROLLBACK`, `ABORT`.
