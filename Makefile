@@ -18,6 +18,9 @@ SYSTEM_TESTS += shop
 SYSTEM_TESTS += journey
 SYSTEM_TESTS += kills
 SYSTEM_TESTS += durability
+SYSTEM_TESTS += drivers
+SYSTEM_TESTS += psql
+SYSTEM_TESTS += wire
 
 # The bank for a minute on each number of partitions, with its figures: BANK_SECONDS, BANK_TRANSFERS_PER_SECOND and BANK_READS_PER_SECOND change it.
 BANK_SECONDS ?= 60

@@ -17,6 +17,7 @@ pub mod psql;
 pub mod random;
 pub mod sql;
 pub mod wait;
+pub mod wire;
 
 pub use components::{
     Component, Database, Debezium, DebeziumOptions, Directory, Kafka, MariaDb, Postgres,
