@@ -35,14 +35,28 @@ pub(crate) struct Attribute {
 /// One line per node, inputs indented below.
 pub fn text(plan: &Plan, names: Names<'_>) -> String {
     let mut out = String::new();
-    write_text(&describe::describe(plan, names), None, 0, &mut out);
+    write_text(&describe::describe(plan, names, describe::Kept::Nothing), None, 0, &mut out);
     out
 }
 
 /// The same as a JSON object: `operator`, the attributes (arrays of strings), `inputs`; a bound input has `binding`.
 pub fn json(plan: &Plan, names: Names<'_>) -> String {
     let mut out = String::new();
-    write_json(&describe::describe(plan, names), None, &mut out);
+    write_json(&describe::describe(plan, names, describe::Kept::Nothing), None, &mut out);
+    out
+}
+
+/// Like [`text`], of a plan that is kept up to date: each operator also says what it `keeps` for that.
+pub fn maintained_text(plan: &Plan, names: Names<'_>) -> String {
+    let mut out = String::new();
+    write_text(&describe::describe(plan, names, describe::Kept::Shown { in_recursion: false }), None, 0, &mut out);
+    out
+}
+
+/// Like [`json`], of a plan that is kept up to date.
+pub fn maintained_json(plan: &Plan, names: Names<'_>) -> String {
+    let mut out = String::new();
+    write_json(&describe::describe(plan, names, describe::Kept::Shown { in_recursion: false }), None, &mut out);
     out
 }
 

@@ -2,6 +2,7 @@
 
 use super::scalar::{aggregate, direction, expression, list, order, row};
 use super::{Attribute, Description, Names};
+use crate::aggregate::Strategy;
 use crate::relation::{Access, FrameBound, FrameExclusion, FrameUnits, Id, JoinImplementation, WindowExpression, WindowFrame, WindowFunction};
 use crate::{Plan, Scalar, TableFunction};
 use repr::CollectionId;
@@ -25,7 +26,42 @@ fn tuple(scalars: &[Scalar]) -> String {
     format!("({})", list(scalars).join(", "))
 }
 
-pub fn describe(plan: &Plan, names: Names<'_>) -> Description {
+/// Whether what an operator keeps is described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The plan is run once.
+    Nothing,
+    /// The plan is kept up to date; in a recursion, groups are computed again.
+    Shown { in_recursion: bool },
+}
+
+/// What an operator keeps between changes, beside the arrangements of the relations it reads. `None`: nothing.
+fn kept(plan: &Plan, in_recursion: bool) -> Option<&'static str> {
+    match plan {
+        Plan::Join { inputs, .. } if inputs.len() < 2 => None,
+        Plan::Join { implementation: JoinImplementation::Delta { .. }, .. } => Some("each input by the keys it is met by, unless it is arranged so already; no intermediate result"),
+        Plan::Join { inputs, .. } if inputs.len() > 2 => Some("each input by its key, unless it is arranged so already; each intermediate result by the next key"),
+        Plan::Join { .. } => Some("each input by its key, unless it is arranged so already"),
+        Plan::Reduce { aggregates, .. } if aggregates.is_empty() => Some("one counter and one row per value"),
+        Plan::Reduce { aggregates, .. } => {
+            let has = |strategy| aggregates.iter().any(|aggregate| aggregate.strategy() == strategy);
+            Some(match (has(Strategy::Accumulable), has(Strategy::Extremum), has(Strategy::Recomputed)) {
+                (true, false, false) => "one sum and one row per group",
+                (false, true, false) if !in_recursion => "each group's values in order, one row per group",
+                (true, true, false) if !in_recursion => "one sum, each group's values in order, one row per group",
+                _ => "each group's rows, computed again when the group changes, one row per group",
+            })
+        }
+        Plan::TopK { .. } if !in_recursion => Some("each group's rows in order"),
+        Plan::TopK { .. } => Some("each group's rows, sorted again when the group changes"),
+        Plan::Window { .. } => Some("each partition's rows and results, computed again when the partition changes"),
+        Plan::Threshold { .. } => Some("one counter and one row per value"),
+        Plan::LetRec { .. } => Some("each binding's rows, with the iterations in which they changed"),
+        _ => None,
+    }
+}
+
+pub fn describe(plan: &Plan, names: Names<'_>, shown: Kept) -> Description {
     let mut attributes = Vec::new();
     let operator = match plan {
         Plan::Constant { rows: Err(error), .. } => {
@@ -127,8 +163,16 @@ pub fn describe(plan: &Plan, names: Names<'_>) -> Description {
         Plan::Threshold { .. } => "Threshold",
         Plan::Union { .. } => "Union",
     };
+    if let Kept::Shown { in_recursion } = shown {
+        attributes.extend(kept(plan, in_recursion).map(|kept| named("keeps", vec![kept.to_string()])));
+    }
+    // The body of a recursion is outside of it again.
+    let recursive = if let Plan::LetRec { bindings, .. } = plan { bindings.len() } else { 0 };
     let mut inputs = Vec::new();
-    plan.for_each_child(&mut |child| inputs.push((None, describe(child, names))));
+    plan.for_each_child(&mut |child| {
+        let below = if inputs.len() < recursive && shown != Kept::Nothing { Kept::Shown { in_recursion: true } } else { shown };
+        inputs.push((None, describe(child, names, below)));
+    });
     match plan {
         Plan::Let { id, .. } => inputs[0].0 = Some(format!("l{}", id.0)),
         Plan::LetRec { bindings, .. } => {

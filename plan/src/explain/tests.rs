@@ -188,3 +188,28 @@ fn json() {
         r##"{"operator":"Filter","predicates":["#1 = 'a\"b\n'"],"inputs":[{"operator":"Get","relation":["orders"]}]}"##
     );
 }
+
+#[test]
+fn a_maintained_plan_says_what_it_keeps() {
+    let input = || orders(Access::Scan);
+    let reduce = |aggregates: &[(&str, usize)]| {
+        input().reduce(vec![col(1)], aggregates.iter().map(|(name, column)| aggregate(&input(), name, &[*column])).collect())
+    };
+    let keeps = |plan: &Plan| {
+        let text = super::maintained_text(plan, &names);
+        assert_eq!(super::text(plan, &names), text.lines().map(|line| line.split("; keeps: ").next().unwrap().to_string() + "\n").collect::<String>());
+        text.lines().next().and_then(|line| line.split_once("; keeps: ")).map_or(String::new(), |(_, kept)| kept.to_string())
+    };
+    assert_eq!(keeps(&input()), "");
+    assert_eq!(keeps(&reduce(&[("sum", 0)])), "one sum and one row per group");
+    assert_eq!(keeps(&reduce(&[("min", 0)])), "each group's values in order, one row per group");
+    assert_eq!(keeps(&reduce(&[("sum", 0), ("min", 0)])), "one sum, each group's values in order, one row per group");
+    assert_eq!(keeps(&reduce(&[])), "one counter and one row per value");
+    let join = |count: usize| Plan::join((0..count).map(|_| input()).collect(), vec![(0..count).map(|at| col(at * 3)).collect()]);
+    assert_eq!(keeps(&join(2)), "each input by its key, unless it is arranged so already");
+    let mut delta = join(3);
+    if let Plan::Join { implementation, .. } = &mut delta {
+        *implementation = JoinImplementation::Delta { orders: vec![vec![1, 2], vec![0, 2], vec![0, 1]] };
+    }
+    assert_eq!(keeps(&delta), "each input by the keys it is met by, unless it is arranged so already; no intermediate result");
+}

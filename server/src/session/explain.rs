@@ -106,6 +106,8 @@ impl Session {
         let rendered = match explain.stage {
             ExplainStage::Raw => bound.raw_text(),
             ExplainStage::Decorrelated => self.render(explain, &bound.plan),
+            ExplainStage::Optimized => self.render(explain, &sql::optimize(bound.into_plan(), &planner.names, mode)),
+            _ if mode == sql::Mode::Maintained => self.render_maintained(explain, &sql::optimize(bound.into_plan(), &planner.names, mode)),
             _ => self.render(explain, &sql::optimize(bound.into_plan(), &planner.names, mode)),
         };
         Ok(answer(rendered))
@@ -117,6 +119,16 @@ impl Session {
         match explain.format {
             ExplainFormat::Text => plan::explain::text(plan, &names),
             ExplainFormat::Json => plan::explain::json(plan, &names),
+        }
+    }
+
+    /// With what each operator keeps.
+    fn render_maintained(&self, explain: &Explain, plan: &Plan) -> String {
+        let catalog = self.catalog();
+        let names = |id: CollectionId| name_of(&catalog, id);
+        match explain.format {
+            ExplainFormat::Text => plan::explain::maintained_text(plan, &names),
+            ExplainFormat::Json => plan::explain::maintained_json(plan, &names),
         }
     }
 

@@ -80,7 +80,12 @@ fn mark(plan: &mut Plan, names: &dyn Names, locals: &mut HashMap<LocalId, bool>)
     match plan {
         Plan::Get { id: Id::Global(id), .. } => names.is_append_only(*id),
         Plan::Get { id: Id::Local(id), .. } => locals.get(id).copied().unwrap_or(false),
-        Plan::Constant { .. } => true,
+        Plan::Constant { rows, .. } => rows.as_ref().is_ok_and(|rows| rows.iter().all(|(_, count)| *count > 0)),
+        // Rows leave a filter on time by themselves.
+        Plan::Filter { input, predicates } if predicates.iter().any(Scalar::has_logical_timestamp) => {
+            mark(input, names, locals);
+            false
+        }
         Plan::Let { id, value, body } => {
             let grows = mark(value, names, locals);
             locals.insert(*id, grows);
