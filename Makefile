@@ -26,7 +26,10 @@ SYSTEM_TESTS += wire
 BANK_SECONDS ?= 60
 BANK_KILLS ?= 20
 
-.PHONY: help build demo run docs bank test test-fast judge components clean-cache
+# What `make bench` measures, each beside something else: docs/benchmarks.md.
+BENCHES ?= hydrate update freshness point memory
+
+.PHONY: help build demo run docs bank bench test test-fast judge components clean-cache
 
 help:
 	@echo 'make demo              build in release, start a server with a small shop whose changes arrive through Kafka, show its totals'
@@ -36,6 +39,7 @@ help:
 	@echo 'make test              every test, with a real Kafka, Postgres, MariaDB and Debezium (fetched into $(TIDEMARK_CACHE))'
 	@echo 'make test-fast         the tests that need no other component'
 	@echo 'make bank              readers, subscriptions and transfers for a minute: no read is anything but a moment of the bank; prints rates and freshness'
+	@echo 'make bench             ratios: the engine beside a program written by hand, the server beside Postgres and Kafka (BENCHES="hydrate point" for some)'
 	@echo 'make judge             the SQL corpus asked of Postgres and Tidemark'
 
 build:
@@ -64,6 +68,10 @@ test-fast:
 
 bank: components build
 	BANK_SECONDS=$(BANK_SECONDS) BANK_KILLS=$(BANK_KILLS) cargo test -p tests --test bank -- --nocapture --test-threads=1
+
+bench: components build
+	cargo build --release -p bench
+	set -e; for bench in $(BENCHES); do $(CARGO_TARGET_DIR)/release/bench $$bench; done
 
 judge: components build
 	cargo test -p tests --test sql -- --nocapture
