@@ -72,15 +72,17 @@ impl Binder<'_> {
             bound.push(self.row_value(argument)?);
         }
         let ordered_set = plan::aggregate::lookup(name).iter().any(|entry| entry.kind.is_ordered_set());
-        let wrong = |message: String| Err(BindError::new(codes::WRONG_OBJECT_TYPE, message));
         if ordered_set && function.over.is_some() {
             return Err(BindError::unsupported(format!("OVER is not supported for ordered-set aggregate {name}")));
         }
-        if ordered_set && function.within_group.is_empty() {
-            return wrong(format!("WITHIN GROUP is required for ordered-set aggregate {name}"));
-        }
-        if !ordered_set && !function.within_group.is_empty() {
-            return wrong(format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"));
+        // WITHIN GROUP's keys are arguments: without them, or with them where they do not belong, there is no such function.
+        if ordered_set == function.within_group.is_empty() {
+            let mut actual: Vec<Type> = bound.iter().map(|argument| self.type_of(argument)).collect();
+            for key in &function.within_group {
+                let key = self.bind_expression(&key.expr)?;
+                actual.push(self.type_of(&key));
+            }
+            return Err(no_function(name, &actual));
         }
         if ordered_set && (arguments.distinct || !arguments.order.is_empty()) {
             let clause = if arguments.distinct { "DISTINCT" } else { "multiple ORDER BY clauses" };
@@ -188,6 +190,11 @@ impl Binder<'_> {
                 return Err(BindError::new(SqlState::INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"));
             }
             converted.push(match is_key {
+                // As they stand in JSON, a T between day and time.
+                true if matches!(found, Type::Date | Type::Timestamp | Type::TimestampTz) => {
+                    let key = self.call_function("to_jsonb", vec![argument.clone()])?;
+                    self.call_function("jsonb_extract_path_text", vec![key])?
+                }
                 true => self.coerce(argument.clone(), &ColumnType::new(Type::Text), CastKind::Explicit)?,
                 false => self.call_function(convert, vec![argument.clone()])?,
             });
