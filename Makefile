@@ -11,6 +11,7 @@ SYSTEM_TESTS += tidy
 SYSTEM_TESTS += components
 SYSTEM_TESTS += demo
 SYSTEM_TESTS += guide
+SYSTEM_TESTS += sources
 SYSTEM_TESTS += sql
 SYSTEM_TESTS += random_sql
 SYSTEM_TESTS += bank

@@ -14,7 +14,7 @@ pub enum Value {
     Text(Cow<'static, str>),
     Instant(SqlTimestampTz),
     Numbers(Vec<i64>),
-    Texts(Vec<String>),
+    Bytes(Vec<u8>),
 }
 
 impl From<bool> for Value {
@@ -50,6 +50,11 @@ impl From<&'static str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Value {
         Value::Text(Cow::Owned(value))
+    }
+}
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Value {
+        Value::Bytes(value)
     }
 }
 impl From<SqlTimestampTz> for Value {
@@ -133,11 +138,7 @@ fn push(builder: &mut RowBuilder, value: Option<&Value>, scalar: &Type) {
             }
             builder.push(Datum::Array(repr::Array::from_encoded(&array.finish())));
         }
-        Some(Value::Texts(values)) => {
-            let mut array = ArrayBuilder::new();
-            values.iter().for_each(|value| array.push(Datum::Text(value)));
-            builder.push(Datum::Array(repr::Array::from_encoded(&array.finish())));
-        }
+        Some(Value::Bytes(value)) => builder.push(Datum::Bytea(value.as_slice().into())),
         None => builder.push(match scalar {
             Type::Bool => Datum::Bool(false),
             Type::Name | Type::InternalChar => Datum::Text(""),

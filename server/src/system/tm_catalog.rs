@@ -291,6 +291,7 @@ fn source_errors(world: &World<'_>, out: &mut Filler<'_>) {
                 ("topic", error.topic.into()),
                 ("partition", error.partition.into()),
                 ("offset", error.offset.into()),
+                ("key", error.key.into()),
                 ("code", error.code.as_str().to_string().into()),
                 ("reason", error.reason.into()),
             ]);
