@@ -433,7 +433,7 @@ mod tests {
         assert_eq!(read(&text(), b"1\tx\n\\.\nwhatever"), rows(&[(Some(1), Some("x"))]));
         assert_eq!(read(&text(), b""), Ok(vec![]));
         assert_eq!(read(&text(), b"1\n"), Err("22P04 missing data for column \"b\" | COPY t, line 1: \"1\"".to_string()));
-        assert_eq!(read(&text(), b"1\tx\n1\tx\ty\n"), Err("22P04 extra data after last expected column | COPY t, line 2".to_string()));
+        assert_eq!(read(&text(), b"1\tx\n1\tx\ty\n"), Err("22P04 extra data after last expected column | COPY t, line 2: \"1\tx\ty\"".to_string()));
         assert_eq!(read(&text(), b"one\tx\n"), Err("22P02 invalid input syntax for type integer: \"one\" | COPY t, line 1, column a: \"one\"".to_string()));
         assert_eq!(read(&text(), b"1\t\xff\n"), Err("22021 invalid byte sequence for encoding \"UTF8\": 0xff | COPY t, line 1".to_string()));
     }
