@@ -108,14 +108,6 @@ impl Applier {
         })
     }
 
-    /// Keys whose rows are overlaid.
-    pub(crate) fn overlaid(&self) -> usize {
-        self.relations
-            .iter()
-            .map(|relation| relation.overlay.len())
-            .sum()
-    }
-
     /// Applies changes in their order, as part of batch `sequence`.
     pub(crate) fn apply(&mut self, changes: &[Pending], sequence: u64, out: &mut Outcome) {
         self.settle();

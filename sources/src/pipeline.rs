@@ -556,11 +556,6 @@ impl Pipeline {
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (TopicIndex, i32)> {
         self.partitions.keys().copied()
     }
-
-    /// The next offset of a partition, for errors.
-    pub(crate) fn next_offset(&self, partition: (TopicIndex, i32)) -> Option<i64> {
-        self.partitions.get(&partition)?.progress.next()
-    }
 }
 
 struct PartitionReach<'a> {

@@ -103,16 +103,6 @@ impl RowDecoder {
         }
     }
 
-    /// The name and the hint of the first column that needs an option to be decoded.
-    pub(crate) fn missing_option(&self) -> Option<(&str, &'static str)> {
-        self.columns.iter().find_map(|column| {
-            column
-                .decoder
-                .missing_option()
-                .map(|hint| (column.name.as_str(), hint))
-        })
-    }
-
     /// Appends a row. Positions of columns whose value was not sent (an unchanged large value) go to `unavailable`; the row has NULL in their place.
     pub(crate) fn decode(
         &mut self,

@@ -118,19 +118,6 @@ impl ValueDecoder {
         }
     }
 
-    /// Whether some value can only be an error for want of an option, and which.
-    pub(crate) fn missing_option(&self) -> Option<&'static str> {
-        match &self.kind {
-            Kind::Time(None) | Kind::Timestamp(None) => Some(TIME_HINT),
-            Kind::Numeric {
-                text: NumericText::Unknown,
-                ..
-            } => Some(DECIMAL_HINT),
-            Kind::Array(element) => element.missing_option(),
-            _ => None,
-        }
-    }
-
     /// Whether the value stands for "not sent because it did not change".
     #[inline]
     pub(crate) fn is_unavailable(&self, token: Token<'_>) -> bool {
