@@ -52,19 +52,25 @@ pub fn register(table: &mut Table) {
     );
 }
 
-fn float_bucket(value: f64, first: f64, second: f64, count: i32) -> Result<i32, EvalError> {
+/// What every kind of number refuses, in Postgres' order.
+fn check_bounds(count: i32, has_nan: bool, is_unbounded: bool, is_empty: bool) -> Result<(), EvalError> {
     if count <= 0 {
         return Err(invalid("count must be greater than zero"));
     }
-    if value.is_nan() || first.is_nan() || second.is_nan() {
+    if has_nan {
         return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
     }
-    if first.is_infinite() || second.is_infinite() {
+    if is_unbounded {
         return Err(invalid("lower and upper bounds must be finite"));
     }
-    if first == second {
+    if is_empty {
         return Err(invalid("lower bound cannot equal upper bound"));
     }
+    Ok(())
+}
+
+fn float_bucket(value: f64, first: f64, second: f64, count: i32) -> Result<i32, EvalError> {
+    check_bounds(count, value.is_nan() || first.is_nan() || second.is_nan(), first.is_infinite() || second.is_infinite(), first == second)?;
     // From the greater to the smaller bound it is the same, mirrored.
     let (value, first, second) = if first < second { (value, first, second) } else { (-value, -first, -second) };
     if value < first {
@@ -83,18 +89,7 @@ fn float_bucket(value: f64, first: f64, second: f64, count: i32) -> Result<i32, 
 }
 
 fn numeric_bucket(value: &Numeric, first: &Numeric, second: &Numeric, count: i32) -> Result<i32, EvalError> {
-    if count <= 0 {
-        return Err(invalid("count must be greater than zero"));
-    }
-    if value.is_nan() || first.is_nan() || second.is_nan() {
-        return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
-    }
-    if first.is_infinite() || second.is_infinite() {
-        return Err(invalid("lower and upper bounds must be finite"));
-    }
-    if first == second {
-        return Err(invalid("lower bound cannot equal upper bound"));
-    }
+    check_bounds(count, value.is_nan() || first.is_nan() || second.is_nan(), first.is_infinite() || second.is_infinite(), first == second)?;
     let (value, first, second) = if first < second { (value.clone(), first.clone(), second.clone()) } else { (value.negate(), first.negate(), second.negate()) };
     if value < first {
         return Ok(0);
